@@ -1,0 +1,1 @@
+//! Evaluates checks: reads git, the cluster, releases, pages, files; changes nothing.

@@ -1,0 +1,1 @@
+//! HTTP: negotiation, routes, watch streams, Tables, discovery, OpenAPI.

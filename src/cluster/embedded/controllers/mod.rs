@@ -1,0 +1,1 @@
+//! Controllers: pure plans over a snapshot, carried out by one driver.

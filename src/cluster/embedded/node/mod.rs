@@ -1,0 +1,1 @@
+//! The node: scheduler, pod stages, probes, logs, the built-in web server, the service proxy.

@@ -1,0 +1,1 @@
+//! Objects, one revision, bounded history, watch, a durable log.

@@ -1,0 +1,4 @@
+//! Courses: the parser from Markdown and YAML to types that cannot be wrong.
+
+pub mod check;
+pub mod model;

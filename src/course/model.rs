@@ -1,0 +1,176 @@
+//! A course as its author wrote it, after every mistake has been ruled out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::check::Check;
+use crate::markdown::Block;
+
+/// A course: a directory with `course.yaml` and one Markdown file per lesson.
+#[derive(Debug, Clone)]
+pub struct Course {
+    pub id: String,
+    pub title: String,
+    pub description: String,
+    pub objectives: Vec<String>,
+    /// What the sandbox must offer.
+    pub sandbox: SandboxNeeds,
+    /// Programs that the course uses, `git` among them.
+    pub tools: Vec<Tool>,
+    /// The directory name of the learner's repository inside the workspace.
+    pub repository: String,
+    pub lessons: Vec<Lesson>,
+    pub source: Source,
+}
+
+/// Where a course's files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Compiled into the binary; files by their path inside the course, `COURSE_DIR` is a copy of them.
+    BuiltIn,
+    /// A directory on disk.
+    Directory(PathBuf),
+}
+
+/// `sandbox:` in `course.yaml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxNeeds {
+    /// `PROJECT`, the prefix of namespaces and releases.
+    pub project: String,
+    /// Environment name (`development`) to the NodePort of its page.
+    pub environments: BTreeMap<String, u16>,
+    /// Which sandboxes the course runs on; empty means all.
+    pub kinds: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    pub name: String,
+    /// The least version, `2.18`.
+    pub version_min: Option<String>,
+    /// Without it the course still works, on what is built in.
+    pub optional: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lesson {
+    /// The file's stem, `01-first-commit`.
+    pub id: String,
+    pub title: String,
+    /// How long it takes, in minutes.
+    pub minutes: Option<u32>,
+    /// Prose before the first step.
+    pub introduction: Vec<Block>,
+    pub steps: Vec<Step>,
+}
+
+/// A step's id, unique in its course.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub String);
+
+impl std::fmt::Display for StepId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub id: StepId,
+    pub title: String,
+    /// Prose and the fences that are shown, in order.
+    pub body: Vec<Part>,
+    /// Hidden; run before the step and on reset, may run twice.
+    pub setup: Vec<Script>,
+    pub cleanup: Vec<Script>,
+    pub checks: Vec<Check>,
+    /// `NAME: command`, run when the step passes, kept as variables.
+    pub saves: Vec<Save>,
+    /// The author's solution; `None` means the run, type and file parts of `body` in order.
+    pub solution: Option<Script>,
+    /// Other right answers.
+    pub alternatives: Vec<NamedScript>,
+    /// Nearly right answers that must not pass.
+    pub wrongs: Vec<NamedScript>,
+    pub hints: Vec<Hint>,
+    /// Shown after the step passes.
+    pub debrief: Vec<Block>,
+    /// Where it stands, `file:line`.
+    pub location: String,
+}
+
+/// What a step shows, in order.
+#[derive(Debug, Clone)]
+pub enum Part {
+    Prose(Block),
+    /// Offered to run with one key.
+    Run(Script),
+    /// The learner is to type it.
+    Type(Script),
+    /// To the clipboard.
+    Copy(Script),
+    /// A file to write, relative to the learner's repository.
+    File(FilePart),
+    /// Sample output.
+    Expect {
+        language: String,
+        text: String,
+    },
+    Quiz(Quiz),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePart {
+    pub path: String,
+    pub language: String,
+    pub text: String,
+    pub mode: FileMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileMode {
+    Write,
+    Append,
+    /// `text` is a unified diff.
+    Patch,
+}
+
+/// A shell script of a lesson. Variables reach it as environment variables; what is shown has them replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    pub text: String,
+    /// `file:line` of its fence.
+    pub location: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedScript {
+    pub name: String,
+    pub script: Script,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Save {
+    pub name: String,
+    pub command: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Shown only while the check of this name fails.
+    pub when: Option<String>,
+    pub content: Vec<Block>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quiz {
+    pub question: String,
+    pub options: Vec<QuizOption>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuizOption {
+    pub text: String,
+    pub right: bool,
+    pub explanation: String,
+}
