@@ -1,0 +1,353 @@
+//! The command line: what can be said, parsed once into types. `commands` carries it out.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Effects, Styles};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Yellow.on_default());
+
+const TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+Learn
+  start        Begin a course, or go on where you were
+  verify       Check the current step
+  hint         Show the next hint
+  run          Run the commands that the step offers
+  solve        Show the step's solution, then apply it
+  status       Show how far you are
+  shell        Open a shell with the sandbox's kubectl and werf
+  open         Open the page of the deployed application
+
+Move
+  next, back   Go to the next step, or back to the one before
+  goto STEP    Go to any step; git and cluster are brought to its start
+  skip         Apply the solution and go on
+  reset        Back to the start of this step, or of the course
+  undo         Take back the last reset, solve, skip or goto
+
+Sandbox
+  cluster      Start, stop or look at the sandbox by itself
+  env          Print the session's environment as export lines
+  stop         End the sandbox, keep the progress
+  remove       Remove a course's workspace and its sandbox
+
+Other
+  list         List the courses
+  doctor       Check what is installed
+  completions  Print a completion script for your shell
+
+{options}
+
+`tutorial COMMAND --help` says more about a command.
+";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tutorial",
+    bin_name = "tutorial",
+    version,
+    about = "Interactive tutorials on a sandbox Kubernetes cluster, in your own terminal.",
+    help_template = TEMPLATE,
+    styles = STYLES,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Begin a course, or go on where you were
+    Start(StartArgs),
+    /// Check the current step: exit 0 when every check passes, 1 when not yet
+    Verify(VerifyArgs),
+    /// Show how far you are
+    Status(StatusArgs),
+    /// Go to the next step; refuses while this step's checks fail
+    Next(WorkspaceArgs),
+    /// Go back to the step before; git and cluster stay as they are
+    Back(WorkspaceArgs),
+    /// Go to a step; git and cluster are brought into the state that it starts from
+    Goto(GotoArgs),
+    /// Apply the step's solution and go on
+    Skip(WorkspaceArgs),
+    /// Show the step's next hint
+    Hint(WorkspaceArgs),
+    /// Show the step's solution, then apply it
+    Solve(SolveArgs),
+    /// Run the commands that the step offers
+    Run(WorkspaceArgs),
+    /// Put git and cluster back to the start of this step, or of the course
+    Reset(ResetArgs),
+    /// Take back the last reset, solve, skip or goto
+    Undo(UndoArgs),
+    /// Open a shell with the sandbox's KUBECONFIG and PATH
+    Shell(WorkspaceArgs),
+    /// Print the session's environment as export lines: eval "$(tutorial env)"
+    Env(WorkspaceArgs),
+    /// Open the page of the deployed application
+    Open(OpenArgs),
+    /// List the courses, or the steps of one
+    List(ListArgs),
+    /// Check what is installed: found, needed, and how to get it
+    Doctor(DoctorArgs),
+    /// The sandbox cluster by itself, without a course
+    Cluster(ClusterArgs),
+    /// End the sandbox; the progress stays
+    Stop(WorkspaceArgs),
+    /// Remove a course's workspace and its sandbox
+    Remove(RemoveArgs),
+    /// Print a completion script for your shell
+    Completions(CompletionsArgs),
+}
+
+/// Which workspace a command means.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct WorkspaceArgs {
+    /// The workspace; without it the one you are in, else the one you used last
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct StartArgs {
+    /// A course's id, or the path of a course's directory
+    #[arg(value_name = "COURSE|PATH")]
+    pub course: Option<String>,
+    /// Where the cluster comes from
+    #[arg(long, value_enum)]
+    pub sandbox: Option<Sandbox>,
+    /// The workspace's directory
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Play every step by its solution, without asking; exit 0 only if every check passed
+    #[arg(long)]
+    pub autoplay: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Where the cluster comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sandbox {
+    /// Built into this program; starts in under a second
+    Embedded,
+    /// A kind cluster in Docker
+    Kind,
+    /// A cluster that you have
+    Existing,
+}
+
+impl Sandbox {
+    /// The word for it, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Kind => "kind",
+            Self::Existing => "existing",
+        }
+    }
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct VerifyArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Check again whenever something changes, until all checks pass
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+    /// Show the exact observation behind each check
+    #[arg(long)]
+    pub explain: bool,
+    /// Check this step instead of the current one
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct StatusArgs {
+    /// Print the progress as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct GotoArgs {
+    /// The step's id, or its number as `status` shows it
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct SolveArgs {
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Only show the solution
+    #[arg(long)]
+    pub show: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ResetArgs {
+    /// How far back
+    #[arg(value_enum, default_value = "step")]
+    pub what: ResetTo,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+/// How far `reset` goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResetTo {
+    /// The start of the current step
+    Step,
+    /// The start of the course
+    Course,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct UndoArgs {
+    /// Take back the last undo
+    #[arg(long)]
+    pub redo: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct OpenArgs {
+    /// The environment, `production` for example; without it all that answer are listed
+    pub environment: Option<String>,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ListArgs {
+    /// A course's id or path, to list its lessons and steps
+    pub course: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct DoctorArgs {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct RemoveArgs {
+    /// The course; without it the workspace you are in, else the one you used last
+    pub course: Option<String>,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct CompletionsArgs {
+    /// Your shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ClusterArgs {
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+}
+
+/// The sandbox by itself.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ClusterCommand {
+    /// Start the sandbox; returns when it answers
+    Start(ClusterStartArgs),
+    /// End it; its data stays
+    Stop(ClusterNameArgs),
+    /// Say whether it runs, and where
+    Status(ClusterStatusArgs),
+    /// Print its kubeconfig
+    Kubeconfig(ClusterNameArgs),
+    /// Print the log of its background process
+    Logs(ClusterNameArgs),
+    /// End it and delete its data
+    Delete(ClusterDeleteArgs),
+    /// The background process itself
+    #[command(hide = true)]
+    Serve {
+        #[arg(long)]
+        directory: PathBuf,
+    },
+    /// What kubeconfig files call for a credential; starts the sandbox where it is not running
+    #[command(hide = true)]
+    Credential {
+        #[arg(long)]
+        directory: PathBuf,
+    },
+}
+
+/// Which sandbox is meant.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ClusterNameArgs {
+    /// The sandbox's name
+    #[arg(long, default_value = "tutorial")]
+    pub name: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ClusterStatusArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub name: ClusterNameArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ClusterStartArgs {
+    /// Where the cluster comes from
+    #[arg(long, value_enum)]
+    pub sandbox: Option<Sandbox>,
+    #[command(flatten)]
+    pub name: ClusterNameArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ClusterDeleteArgs {
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub name: ClusterNameArgs,
+}

@@ -1,0 +1,62 @@
+//! What is asked, by dialoguer. Every question has an answer that is taken where nobody can be asked.
+
+use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
+use dialoguer::{Confirm, Select};
+
+use super::Ui;
+use crate::error::{Exit, Failure};
+
+/// The learner pressed Ctrl-C or Escape, or the terminal went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled;
+
+impl From<Cancelled> for Failure {
+    fn from(_: Cancelled) -> Self {
+        Failure::new("").exit(Exit::Interrupted)
+    }
+}
+
+/// One line of a menu and what it stands for.
+#[derive(Debug, Clone)]
+pub struct Choice<T> {
+    pub label: String,
+    pub value: T,
+}
+
+impl Ui {
+    /// Asks which of the choices; the first is preselected. Escape is `None`.
+    pub fn choose<T: Clone>(&self, prompt: &str, choices: &[Choice<T>]) -> Result<Option<T>, Cancelled> {
+        let labels: Vec<&str> = choices.iter().map(|choice| choice.label.as_str()).collect();
+        let chosen = Select::with_theme(&*self.prompt_theme())
+            .with_prompt(prompt)
+            .items(&labels)
+            .default(0)
+            .report(false)
+            .interact_opt()
+            .map_err(|error| cancelled(&error))?;
+        Ok(chosen.and_then(|index| choices.get(index)).map(|choice| choice.value.clone()))
+    }
+
+    /// Asks yes or no. Where nobody can be asked, the answer is no.
+    pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Cancelled> {
+        if !self.is_interactive() {
+            return Ok(false);
+        }
+        Confirm::with_theme(&*self.prompt_theme())
+            .with_prompt(question)
+            .default(default)
+            .interact_opt()
+            .map(|answer| answer.unwrap_or(false))
+            .map_err(|error| cancelled(&error))
+    }
+
+    fn prompt_theme(&self) -> Box<dyn Theme> {
+        if self.conversation_style().is_enabled() { Box::new(ColorfulTheme::default()) } else { Box::new(SimpleTheme) }
+    }
+}
+
+fn cancelled(_: &dialoguer::Error) -> Cancelled {
+    let _ = console::Term::stderr().show_cursor();
+    // A raised SIGINT is on its way to the listener; both ways end with the same exit code.
+    Cancelled
+}

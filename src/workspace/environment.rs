@@ -1,0 +1,225 @@
+//! The environment of the session's shells and scripts: computed as pairs, exported as `export` lines, never
+//! written into the learner's own configuration.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Workspace, WorkspaceError, files};
+
+/// What the environment is computed from.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    pub workspace: &'a Workspace,
+    /// Of the sandbox, where it is known by now.
+    pub kubeconfig: Option<&'a Path>,
+    /// `localhost:5001`.
+    pub registry: Option<&'a str>,
+    /// The course's project name.
+    pub project: &'a str,
+    /// The course's and the steps' variables.
+    pub variables: &'a BTreeMap<String, String>,
+    /// The learner's own environment.
+    pub inherited: &'a BTreeMap<String, String>,
+    /// What git's configuration has of `user.name`, `user.email` and `init.defaultBranch`.
+    pub git: GitFacts,
+}
+
+/// What the learner has told git already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GitFacts {
+    pub has_name: bool,
+    pub has_email: bool,
+    pub has_default_branch: bool,
+}
+
+/// The variables of the session, in the order of export; those of the learner's that stay are not among them.
+pub fn session_variables(facts: &Facts<'_>) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut set = |name: &str, value: String| pairs.push((name.to_owned(), value));
+    for (name, value) in facts.variables {
+        set(name, value.clone());
+    }
+    set("TUTORIAL_DIR", text(facts.workspace.root()));
+    set("PATH", path_with(&facts.workspace.bin(), facts.inherited.get("PATH").map_or("", String::as_str)));
+    if let Some(kubeconfig) = facts.kubeconfig {
+        set("KUBECONFIG", text(kubeconfig));
+    }
+    if let Some(registry) = facts.registry {
+        set("WERF_REPO", format!("{registry}/{}", facts.project));
+        set("WERF_INSECURE_REGISTRY", "1".into());
+        set("WERF_SKIP_TLS_VERIFY_REGISTRY", "1".into());
+    }
+    set("WERF_TELEMETRY", "0".into());
+    set("WERF_SYNCHRONIZATION", ":local".into());
+    git_variables(facts.git, facts.inherited, &mut set);
+    pairs
+}
+
+fn git_variables(git: GitFacts, inherited: &BTreeMap<String, String>, set: &mut impl FnMut(&str, String)) {
+    let mut identity = |suffix: &str, value: &str| {
+        for who in ["GIT_AUTHOR_", "GIT_COMMITTER_"] {
+            let name = format!("{who}{suffix}");
+            if inherited.get(&name).is_none_or(String::is_empty) {
+                set(&name, value.to_owned());
+            }
+        }
+    };
+    if !git.has_name {
+        identity("NAME", "Tutorial Learner");
+    }
+    if !git.has_email {
+        identity("EMAIL", "learner@example.com");
+    }
+    if !git.has_default_branch {
+        // Entries that are there already keep their numbers: ours is added behind them, once.
+        let count = inherited.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+        let ours = (0..count).find(|number| {
+            inherited.get(&format!("GIT_CONFIG_KEY_{number}")).is_some_and(|key| key == "init.defaultBranch")
+        });
+        let number = ours.unwrap_or(count);
+        set("GIT_CONFIG_COUNT", count.max(number + 1).to_string());
+        set(&format!("GIT_CONFIG_KEY_{number}"), "init.defaultBranch".into());
+        set(&format!("GIT_CONFIG_VALUE_{number}"), "main".into());
+    }
+}
+
+/// `PATH` with a directory first, and nowhere else.
+fn path_with(first: &Path, path: &str) -> String {
+    let rest = std::env::split_paths(path).filter(|entry| entry != first && !entry.as_os_str().is_empty());
+    let entries: Vec<PathBuf> = std::iter::once(first.to_owned()).chain(rest).collect();
+    // A colon in the workspace's path cannot be said in PATH; then it is left out.
+    std::env::join_paths(&entries).map_or_else(|_| path.to_owned(), lossy)
+}
+
+/// The pairs as `export` lines that any POSIX shell reads.
+pub fn export_lines(pairs: &[(String, String)]) -> String {
+    pairs.iter().fold(String::new(), |text, (name, value)| text + &format!("export {name}={}\n", quote(value)))
+}
+
+/// A word for `sh`: as it is where it is plain, else in single quotes.
+pub fn quote(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@%+,".contains(character);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Puts the programs of the session where its PATH looks first: links to this binary, renewed when it moved.
+/// `names` are those wanted; others of ours are taken away.
+pub fn link_programs(workspace: &Workspace, program: &Path, names: &[&str]) -> Result<(), WorkspaceError> {
+    for name in ["tutorial", "werf", "kubectl"] {
+        let link = workspace.bin().join(name);
+        if !names.contains(&name) {
+            if std::fs::symlink_metadata(&link).is_ok() {
+                std::fs::remove_file(&link).map_err(WorkspaceError::write(&link))?;
+            }
+        } else if std::fs::read_link(&link).ok().as_deref() != Some(program) {
+            let fresh = workspace.bin().join(format!(".{name}.{}", std::process::id()));
+            let _ = std::fs::remove_file(&fresh);
+            std::os::unix::fs::symlink(program, &fresh)
+                .and_then(|()| std::fs::rename(&fresh, &link))
+                .map_err(WorkspaceError::write(&link))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is in `path`, our own directory apart.
+pub fn is_installed(name: &str, path: &str, ours: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::env::split_paths(path).filter(|directory| directory != ours).any(|directory| {
+        let file = directory.join(name);
+        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// Writes the export lines where `tutorial shell` and editors find them; only when they changed.
+pub fn write_environment(workspace: &Workspace, pairs: &[(String, String)]) -> Result<(), WorkspaceError> {
+    let text = export_lines(pairs);
+    let path = workspace.environment_file();
+    if std::fs::read_to_string(&path).is_ok_and(|written| written == text) {
+        return Ok(());
+    }
+    files::write_atomically(&path, text.as_bytes())
+}
+
+fn text(path: &Path) -> String {
+    lossy(path.as_os_str().to_owned())
+}
+
+fn lossy(text: OsString) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(inherited: &[(&str, &str)], git: GitFacts) -> BTreeMap<String, String> {
+        let workspace = Workspace::new("/home/a b/tutorial/course".into(), "app");
+        let inherited = inherited.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let own = BTreeMap::from([("PROJECT".to_owned(), "demo".to_owned())]);
+        let facts = Facts {
+            workspace: &workspace,
+            kubeconfig: Some(Path::new("/home/a b/kubeconfig")),
+            registry: Some("localhost:5001"),
+            project: "demo",
+            variables: &own,
+            inherited: &inherited,
+            git,
+        };
+        session_variables(&facts).into_iter().collect()
+    }
+
+    #[test]
+    fn path_has_our_directory_first_and_once() {
+        let ours = "/home/a b/tutorial/course/.tutorial/bin";
+        let check = |inherited: &str, expected: &str| {
+            assert_eq!(variables(&[("PATH", inherited)], GitFacts::default())["PATH"], expected);
+        };
+        check("/usr/bin:/bin", &format!("{ours}:/usr/bin:/bin"));
+        check(&format!("/usr/bin:{ours}:/bin"), &format!("{ours}:/usr/bin:/bin"));
+        check("", ours);
+    }
+
+    #[test]
+    fn git_gets_only_what_it_lacks() {
+        let unset = variables(&[], GitFacts::default());
+        assert_eq!(unset["GIT_AUTHOR_NAME"], "Tutorial Learner");
+        assert_eq!(unset["GIT_COMMITTER_EMAIL"], "learner@example.com");
+        assert_eq!(unset["GIT_CONFIG_COUNT"], "1");
+        assert_eq!(unset["GIT_CONFIG_KEY_0"], "init.defaultBranch");
+        let set = variables(&[], GitFacts { has_name: true, has_email: true, has_default_branch: true });
+        assert!(!set.keys().any(|name| name.starts_with("GIT_")), "{set:?}");
+        let other = variables(&[("GIT_CONFIG_COUNT", "2"), ("GIT_AUTHOR_NAME", "Ada")], GitFacts::default());
+        assert_eq!(other["GIT_CONFIG_COUNT"], "3");
+        assert_eq!(other["GIT_CONFIG_KEY_2"], "init.defaultBranch");
+        assert_eq!(other.get("GIT_AUTHOR_NAME"), None);
+        let ours = variables(&[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "init.defaultBranch")], GitFacts::default());
+        assert_eq!(ours["GIT_CONFIG_COUNT"], "1");
+    }
+
+    #[test]
+    fn words_are_quoted_for_sh() {
+        fn check(word: &str, expected: &str) {
+            assert_eq!(quote(word), expected);
+        }
+        check("plain/word-1.2:3", "plain/word-1.2:3");
+        check("", "''");
+        check("a b", "'a b'");
+        check("it's", r"'it'\''s'");
+        check("$HOME", "'$HOME'");
+    }
+
+    #[test]
+    fn links_follow_the_binary() {
+        let directory = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(directory.path().join("w s"), "app");
+        workspace.create().unwrap();
+        let target = |name: &str| std::fs::read_link(workspace.bin().join(name)).ok();
+        link_programs(&workspace, Path::new("/old/tutorial"), &["tutorial", "werf", "kubectl"]).unwrap();
+        assert_eq!(target("kubectl"), Some("/old/tutorial".into()));
+        link_programs(&workspace, Path::new("/new/tutorial"), &["tutorial", "werf"]).unwrap();
+        assert_eq!(target("werf"), Some("/new/tutorial".into()));
+        assert_eq!(target("kubectl"), None);
+    }
+}
