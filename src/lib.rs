@@ -5,6 +5,7 @@
 //! as werf does, and [`ui`] shows it all. `ARCHITECTURE.md` names the invariants.
 
 pub mod agent;
+pub mod args;
 pub mod checks;
 pub mod cluster;
 pub mod commands;

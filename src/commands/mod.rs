@@ -2,7 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::args::Args;
+
 /// Runs the program under the name it was called by.
 pub fn main() -> ExitCode {
+    let _ = Args::parse();
     ExitCode::SUCCESS
 }

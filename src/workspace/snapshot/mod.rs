@@ -126,13 +126,18 @@ fn is_transient(path: &Path) -> bool {
     in_git && (name.ends_with(".lock") || name.starts_with("tmp_obj_") || name.starts_with("tmp_pack_"))
 }
 
-/// A path as the manifest's key: UTF-8 as it is, other bytes and `%` as `%XX`.
+/// A path as the manifest's key: names that are UTF-8 as they are, in others (and for `%`) bytes as `%XX`.
+/// Name by name, so that what is in a directory begins with the directory's key.
 fn encode(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
-    match path.to_str() {
+    let name = |name: &std::ffi::OsStr| match name.to_str() {
         Some(text) if !text.contains('%') => text.to_owned(),
-        _ => percent_encoding::percent_encode(path.as_os_str().as_bytes(), NOT_PLAIN).to_string(),
-    }
+        _ => percent_encoding::percent_encode(name.as_bytes(), NOT_PLAIN).to_string(),
+    };
+    let absolute = if path.is_absolute() { "/" } else { "" };
+    let names = path.components().filter(|component| !matches!(component, std::path::Component::RootDir));
+    let names: Vec<String> = names.map(|component| name(component.as_os_str())).collect();
+    absolute.to_owned() + &names.join("/")
 }
 
 const NOT_PLAIN: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%');

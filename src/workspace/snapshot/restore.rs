@@ -67,7 +67,7 @@ pub(super) fn survey(root: &Path, manifest: &Manifest) -> Result<BTreeMap<String
             let mode = metadata.permissions().mode() & 0o7777;
             let state = if kind.is_dir() {
                 directories.push(relative);
-                Found::Directory { mode }
+                Found::Directory { mode: mode | 0o700 }
             } else if kind.is_symlink() {
                 let target = std::fs::read_link(found.path()).map_err(WorkspaceError::read(&found.path()))?;
                 Found::Link { target: super::encode(&target) }
@@ -160,11 +160,12 @@ pub(super) fn plan(manifest: &Manifest, present: &BTreeMap<String, Found>) -> Ve
     removals.into_iter().chain(directories).chain(files).chain(modes).collect()
 }
 
-/// Objects that the snapshot does not know harm nobody and may hold work; locks belong to whoever made them.
+/// The repository's objects that the snapshot does not know harm nobody and may hold work; locks belong to
+/// whoever made them.
 fn is_kept_with_git(key: &str, is_directory: bool) -> bool {
     let path = decode(key);
-    let in_objects = path.starts_with(".git") && path.iter().any(|part| part == "objects");
-    is_immutable(&path) || is_transient(&path) || (is_directory && in_objects)
+    let in_objects = path.starts_with(".git/objects");
+    (in_objects && (is_directory || is_immutable(&path))) || (path.parent() == Some(Path::new(".git")) && is_transient(&path))
 }
 
 /// Contents before what names them.
