@@ -166,9 +166,8 @@ mod tests {
     #[test]
     fn colour_follows_the_environment() {
         fn check(variables: &[(&str, &str)], terminal: bool, expected: bool) {
-            let variable = |name: &str| {
-                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            };
+            let variable =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
             assert_eq!(wants_colour(terminal, &variable), expected, "{variables:?} terminal={terminal}");
         }
         check(&[], true, true);

@@ -54,9 +54,10 @@ impl Style {
         if !self.enabled {
             return sentence.to_owned();
         }
-        let pieces = sentence.split('`').enumerate().map(|(position, piece)| {
-            if position % 2 == 1 { self.paint("36", piece) } else { piece.to_owned() }
-        });
+        let pieces = sentence
+            .split('`')
+            .enumerate()
+            .map(|(position, piece)| if position % 2 == 1 { self.paint("36", piece) } else { piece.to_owned() });
         if sentence.matches('`').count() % 2 == 0 { pieces.collect() } else { sentence.to_owned() }
     }
 

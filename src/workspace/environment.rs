@@ -100,7 +100,11 @@ pub fn export_lines(pairs: &[(String, String)]) -> String {
 /// A word for `sh`: as it is where it is plain, else in single quotes.
 pub fn quote(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@%+,".contains(character);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Puts the programs of the session where its PATH looks first: links to this binary, renewed when it moved.
@@ -194,7 +198,8 @@ mod tests {
         assert_eq!(other["GIT_CONFIG_COUNT"], "3");
         assert_eq!(other["GIT_CONFIG_KEY_2"], "init.defaultBranch");
         assert_eq!(other.get("GIT_AUTHOR_NAME"), None);
-        let ours = variables(&[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "init.defaultBranch")], GitFacts::default());
+        let ours =
+            variables(&[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "init.defaultBranch")], GitFacts::default());
         assert_eq!(ours["GIT_CONFIG_COUNT"], "1");
     }
 

@@ -82,7 +82,9 @@ mod tests {
         check("a.txt", Some("a.txt"));
         check("./sub/b/c.txt", Some("sub/b/c.txt"));
         check("inner/d.txt", Some("inner/d.txt"));
-        for escape in ["../secret", "sub/../../secret", "/etc/passwd", "up/secret", "link", "dangling", "", ".git/config"] {
+        for escape in
+            ["../secret", "sub/../../secret", "/etc/passwd", "up/secret", "link", "dangling", "", ".git/config"]
+        {
             check(escape, None);
         }
     }

@@ -134,7 +134,10 @@ pub enum Loaded {
     Absent,
     Read(Progress),
     /// The file was damaged: set aside under this name; what the snapshots still knew of it.
-    Damaged { kept_as: PathBuf, rebuilt: Option<Progress> },
+    Damaged {
+        kept_as: PathBuf,
+        rebuilt: Option<Progress>,
+    },
 }
 
 /// Reads the progress without changing anything; `None` where it is absent or damaged.

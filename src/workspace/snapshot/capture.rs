@@ -65,7 +65,9 @@ impl Walk<'_> {
         } else if kind.is_file() && !is_transient(relative) {
             match self.file(relative, metadata.len(), mode) {
                 Ok(entry) => entry,
-                Err(WorkspaceError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(WorkspaceError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         } else {

@@ -113,7 +113,8 @@ fn is_immutable(path: &Path) -> bool {
     let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
     let Some(git) = parts.iter().position(|part| *part == ".git") else { return false };
     let [.., objects, folder, name] = &parts[git..] else { return false };
-    let hexadecimal = |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hexadecimal =
+        |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let loose = hexadecimal(folder, 2) && (hexadecimal(name, 38) || hexadecimal(name, 62));
     let packed = *folder == "pack" && name.starts_with("pack-") && !name.ends_with(".keep");
     *objects == "objects" && (loose || packed)

@@ -44,10 +44,17 @@ pub(super) enum Action {
 /// What stands at a path now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    Directory { mode: u32 },
+    Directory {
+        mode: u32,
+    },
     /// `same`: the content is the one that the snapshot has.
-    File { mode: u32, same: bool },
-    Link { target: String },
+    File {
+        mode: u32,
+        same: bool,
+    },
+    Link {
+        target: String,
+    },
     /// A socket or a pipe.
     Other,
 }
@@ -129,16 +136,14 @@ pub(super) fn plan(manifest: &Manifest, present: &BTreeMap<String, Found>) -> Ve
     for (key, wanted) in &manifest.entries {
         let found = present.get(key);
         match wanted {
-            Entry::Directory { mode } => {
-                match found {
-                    Some(Found::Directory { mode: present }) if present == mode => {}
-                    Some(Found::Directory { .. }) => modes.push(Action::Mode { key: key.clone(), mode: *mode }),
-                    _ => {
-                        directories.push(Action::MakeDirectory { key: key.clone() });
-                        modes.push(Action::Mode { key: key.clone(), mode: *mode });
-                    }
+            Entry::Directory { mode } => match found {
+                Some(Found::Directory { mode: present }) if present == mode => {}
+                Some(Found::Directory { .. }) => modes.push(Action::Mode { key: key.clone(), mode: *mode }),
+                _ => {
+                    directories.push(Action::MakeDirectory { key: key.clone() });
+                    modes.push(Action::Mode { key: key.clone(), mode: *mode });
                 }
-            }
+            },
             Entry::File { mode, size, hash } => match found {
                 Some(Found::File { mode: present, same: true }) if present == mode => {}
                 Some(Found::File { same: true, .. }) => modes.push(Action::Mode { key: key.clone(), mode: *mode }),
@@ -165,7 +170,8 @@ pub(super) fn plan(manifest: &Manifest, present: &BTreeMap<String, Found>) -> Ve
 fn is_kept_with_git(key: &str, is_directory: bool) -> bool {
     let path = decode(key);
     let in_objects = path.starts_with(".git/objects");
-    (in_objects && (is_directory || is_immutable(&path))) || (path.parent() == Some(Path::new(".git")) && is_transient(&path))
+    (in_objects && (is_directory || is_immutable(&path)))
+        || (path.parent() == Some(Path::new(".git")) && is_transient(&path))
 }
 
 /// Contents before what names them.

@@ -111,7 +111,10 @@ const STATES: &[(&str, &str)] = &[
         "git init -q -b main other; (cd other; echo s > s; git add .; git commit -qm sub); git init -q -b main
          git -c protocol.file.allow=always submodule -q add ./other module 2>/dev/null; git commit -qm one || true",
     ),
-    ("detached, rebased", "git init -q -b main; for i in 1 2; do echo $i > a; git add .; git commit -qm c$i; done; git checkout -q HEAD~1"),
+    (
+        "detached, rebased",
+        "git init -q -b main; for i in 1 2; do echo $i > a; git add .; git commit -qm c$i; done; git checkout -q HEAD~1",
+    ),
 ];
 
 #[test]
@@ -199,10 +202,7 @@ fn locks_of_a_running_git_are_no_part_of_it() {
 fn a_damaged_snapshot_is_told() {
     let fixture = Fixture::new();
     fixture.sh("echo content > a");
-    assert!(matches!(
-        restore(&fixture.store, &fixture.root(), "absent"),
-        Err(WorkspaceError::NoSnapshot { .. })
-    ));
+    assert!(matches!(restore(&fixture.store, &fixture.root(), "absent"), Err(WorkspaceError::NoSnapshot { .. })));
     fixture.capture("start");
     std::fs::remove_dir_all(fixture.workspace.snapshots().join("contents")).unwrap();
     fixture.sh("echo other > a");
@@ -210,10 +210,7 @@ fn a_damaged_snapshot_is_told() {
     assert!(matches!(told, WorkspaceError::DamagedSnapshot { .. }), "{told}");
     assert_eq!(std::fs::read_to_string(fixture.root().join("a")).unwrap(), "other\n");
     std::fs::write(fixture.store.path("start").join(MANIFEST), "{").unwrap();
-    assert!(matches!(
-        restore(&fixture.store, &fixture.root(), "start"),
-        Err(WorkspaceError::DamagedSnapshot { .. })
-    ));
+    assert!(matches!(restore(&fixture.store, &fixture.root(), "start"), Err(WorkspaceError::DamagedSnapshot { .. })));
 }
 
 #[test]
