@@ -119,3 +119,93 @@ pub struct CommandProbe {
     pub stdout_matches: Option<String>,
     pub stderr_matches: Option<String>,
 }
+
+/// A step on the way to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathSegment {
+    Key(String),
+    Index(usize),
+}
+
+/// Reads a field path: `spec.replicas`, `spec.ports[0].nodePort`, `metadata.labels['a.b/c']`; a leading dot is
+/// allowed. The error says what is wrong with it.
+pub fn parse_field_path(path: &str) -> Result<Vec<PathSegment>, String> {
+    let mut segments = Vec::new();
+    let mut rest = path.strip_prefix('.').unwrap_or(path);
+    while !rest.is_empty() {
+        if let Some(inside) = rest.strip_prefix('[') {
+            let (segment, after) = bracketed(inside)?;
+            segments.push(segment);
+            rest = after;
+            match rest.strip_prefix('.') {
+                Some("") => return Err("it ends with a dot".into()),
+                Some(after) => rest = after,
+                None if rest.is_empty() || rest.starts_with('[') => {}
+                None => return Err("after `]` comes a dot".into()),
+            }
+            continue;
+        }
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let key = &rest[..end];
+        if key.is_empty() {
+            return Err("a key is empty".into());
+        }
+        if let Some(odd) = key.chars().find(|c| matches!(c, ']' | '\'' | '"') || c.is_whitespace()) {
+            return Err(format!("`{odd}` in a key"));
+        }
+        segments.push(PathSegment::Key(key.to_owned()));
+        rest = &rest[end..];
+        if let Some(after) = rest.strip_prefix('.') {
+            if after.is_empty() {
+                return Err("it ends with a dot".into());
+            }
+            rest = after;
+        }
+    }
+    if segments.is_empty() { Err("it is empty".into()) } else { Ok(segments) }
+}
+
+/// What stands after a `[`, and what comes behind its `]`.
+fn bracketed(inside: &str) -> Result<(PathSegment, &str), String> {
+    if let Some(quote) = inside.chars().next().filter(|c| matches!(c, '\'' | '"')) {
+        let end = inside[1..].find(quote).map(|end| end + 1).ok_or("a quote is not closed")?;
+        let after = inside[end + 1..].strip_prefix(']').ok_or("a `[` is not closed")?;
+        return Ok((PathSegment::Key(inside[1..end].to_owned()), after));
+    }
+    let end = inside.find(']').ok_or("a `[` is not closed")?;
+    let index = inside[..end].parse().map_err(|_| format!("`{}` is no index", &inside[..end]))?;
+    Ok((PathSegment::Index(index), &inside[end + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PathSegment, parse_field_path};
+
+    #[test]
+    fn field_paths() {
+        fn check(path: &str, expected: Result<&str, &str>) {
+            let shown = parse_field_path(path).map(|segments| {
+                let show = |segment: &PathSegment| match segment {
+                    PathSegment::Key(key) => key.clone(),
+                    PathSegment::Index(index) => format!("#{index}"),
+                };
+                segments.iter().map(show).collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(shown.as_deref().map_err(String::as_str), expected, "{path}");
+        }
+        check("spec.replicas", Ok("spec replicas"));
+        check(".spec.replicas", Ok("spec replicas"));
+        check("spec.ports[0].nodePort", Ok("spec ports #0 nodePort"));
+        check("metadata.labels['a.b/c']", Ok("metadata labels a.b/c"));
+        check("metadata.labels[\"a.b/c\"].x", Ok("metadata labels a.b/c x"));
+        check("a[1][2]", Ok("a #1 #2"));
+        check("", Err("it is empty"));
+        check("spec.", Err("it ends with a dot"));
+        check("spec..x", Err("a key is empty"));
+        check("spec.ports[x]", Err("`x` is no index"));
+        check("spec.ports[0", Err("a `[` is not closed"));
+        check("spec.ports['x]", Err("a quote is not closed"));
+        check("a[0]b", Err("after `]` comes a dot"));
+        check("a b", Err("` ` in a key"));
+    }
+}

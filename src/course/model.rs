@@ -17,6 +17,8 @@ pub struct Course {
     pub sandbox: SandboxNeeds,
     /// Programs that the course uses, `git` among them.
     pub tools: Vec<Tool>,
+    /// Names that the course declares beyond the standard ones, with their values where it gives them.
+    pub variables: Vec<(String, Option<String>)>,
     /// The directory name of the learner's repository inside the workspace.
     pub repository: String,
     pub lessons: Vec<Lesson>,
@@ -99,8 +101,38 @@ pub struct Step {
     pub location: String,
 }
 
+impl Course {
+    /// All steps in order, with the lesson of each.
+    pub fn steps(&self) -> impl Iterator<Item = (&Lesson, &Step)> {
+        self.lessons.iter().flat_map(|lesson| lesson.steps.iter().map(move |step| (lesson, step)))
+    }
+
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps().map(|(_, step)| step).find(|step| step.id == *id)
+    }
+}
+
+impl Step {
+    /// Whether the learner has something to do that a check can look at.
+    pub fn asks_for_action(&self) -> bool {
+        self.solution.is_some() || self.body.iter().any(|part| matches!(part, Part::Type(_) | Part::File(_)))
+    }
+
+    /// Whether the parts that are shown make up a solution.
+    pub fn has_implied_solution(&self) -> bool {
+        self.body.iter().any(|part| matches!(part, Part::Run(_) | Part::Type(_) | Part::File(_)))
+    }
+
+    pub fn quizzes(&self) -> impl Iterator<Item = &Quiz> {
+        self.body.iter().filter_map(|part| match part {
+            Part::Quiz(quiz) => Some(quiz),
+            _ => None,
+        })
+    }
+}
+
 /// What a step shows, in order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     Prose(Block),
     /// Offered to run with one key.
@@ -119,12 +151,41 @@ pub enum Part {
     Quiz(Quiz),
 }
 
+impl Part {
+    /// The element that shows the part; a quiz is asked, not shown.
+    pub fn block(&self) -> Option<Block> {
+        let code = |language: &str, text: &str, label: Option<String>| {
+            let text = text.trim_end_matches('\n').to_owned();
+            Some(Block::Code { language: language.to_owned(), text, label })
+        };
+        match self {
+            Self::Prose(block) => Some(block.clone()),
+            Self::Run(script) => code("sh", &script.text, Some("run this".into())),
+            Self::Type(script) => code("sh", &script.text, Some("type this".into())),
+            Self::Copy(script) => code("", &script.text, Some("copy this".into())),
+            Self::File(file) => {
+                let label = match file.mode {
+                    FileMode::Write => file.path.clone(),
+                    FileMode::Append => format!("add to {}", file.path),
+                    FileMode::Patch => format!("change {}", file.path),
+                };
+                code(&file.language, &file.text, Some(label))
+            }
+            Self::Expect { language, text } => code(language, text, Some("what you should see".into())),
+            Self::Quiz(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePart {
     pub path: String,
     pub language: String,
+    /// The content with its last line break, or the diff.
     pub text: String,
     pub mode: FileMode,
+    /// `file:line` of its fence.
+    pub location: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +214,8 @@ pub struct NamedScript {
 pub struct Save {
     pub name: String,
     pub command: String,
+    /// `file:line` of its entry.
+    pub location: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
