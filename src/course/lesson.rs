@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::diagnostics::Report;
-use super::model::{Hint, Lesson, Part, Step, StepId};
+use super::model::{Hint, Lesson, Part, StepId};
 use super::parts::{self, StepReader};
 use super::prose::{self, Element, ElementKind, Marker, plain_text};
 use super::source::SourceFile;

@@ -23,6 +23,9 @@ mod validate;
 mod variables;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 pub use checks::parse_duration;
