@@ -17,14 +17,21 @@ const KINDS: [(&str, &[&str]); 6] = [
     (
         "git",
         &[
-            "branch", "head", "clean", "exists", "current", "contains_file", "lacks_file", "file_matches",
-            "message_matches", "ahead_of", "tag", "commits_min",
+            "branch",
+            "head",
+            "clean",
+            "exists",
+            "current",
+            "contains_file",
+            "lacks_file",
+            "file_matches",
+            "message_matches",
+            "ahead_of",
+            "tag",
+            "commits_min",
         ],
     ),
-    (
-        "kubernetes",
-        &["kind", "api_version", "name", "namespace", "selector", "ready", "absent", "count", "fields"],
-    ),
+    ("kubernetes", &["kind", "api_version", "name", "namespace", "selector", "ready", "absent", "count", "fields"]),
     ("release", &["name", "namespace", "status", "revision", "revision_min", "absent"]),
     ("http", &["url", "status", "contains", "not_contains", "unreachable"]),
     ("file", &["path", "exists", "contains", "not_contains", "matches"]),
@@ -35,8 +42,15 @@ const KEYS: [&str; 9] = ["name", "within", "else", "git", "kubernetes", "release
 
 /// The states of a release, as Helm names them.
 const STATUSES: [&str; 9] = [
-    "deployed", "failed", "superseded", "uninstalled", "uninstalling", "pending-install", "pending-upgrade",
-    "pending-rollback", "unknown",
+    "deployed",
+    "failed",
+    "superseded",
+    "uninstalled",
+    "uninstalling",
+    "pending-install",
+    "pending-upgrade",
+    "pending-rollback",
+    "unknown",
 ];
 
 /// A check and where its name stands.
@@ -80,7 +94,8 @@ fn check(node: &Node, reader: &mut Reader) -> Option<Placed> {
 fn report_unknown_keys(fields: &Fields, reader: &mut Reader) {
     for (key, span, _) in fields.entries().filter(|(key, ..)| !KEYS.contains(key)) {
         let is_kind = nearest(key, KINDS.iter().map(|(kind, _)| *kind)).is_some();
-        let message = if is_kind { format!("unknown kind of check `{key}`") } else { format!("unknown key `{key}` in a check") };
+        let message =
+            if is_kind { format!("unknown kind of check `{key}`") } else { format!("unknown key `{key}` in a check") };
         let owner = KINDS.iter().find(|(kind, known)| known.contains(key) && fields.get(kind).is_some());
         let diagnostic = reader.error(span, message);
         match owner {
@@ -150,10 +165,14 @@ fn kubernetes(fields: &Fields, reader: &mut Reader) -> Option<KubernetesProbe> {
         fields: fields.get("fields").map(|node| object_fields(node, reader)).unwrap_or_default(),
     };
     if probe.name.is_some() && (probe.selector.is_some() || probe.count.is_some()) {
-        reader.error(&fields.span, "`name` means one object, `selector` and `count` mean several").help("keep one of them");
+        reader
+            .error(&fields.span, "`name` means one object, `selector` and `count` mean several")
+            .help("keep one of them");
     }
     if probe.name.is_none() && probe.selector.is_none() && probe.count.is_none() && probe.absent.is_none() {
-        reader.error(&fields.span, "this check does not say which object it means").help("add `name`, `selector` or `count`");
+        reader
+            .error(&fields.span, "this check does not say which object it means")
+            .help("add `name`, `selector` or `count`");
     }
     let expects = probe.ready.is_some() || probe.count.is_some() || !probe.fields.is_empty();
     if probe.absent == Some(true) && expects {
@@ -166,9 +185,9 @@ fn object_fields(node: &Node, reader: &mut Reader) -> std::collections::BTreeMap
     let Some(entries) = Fields::any(node, "`fields`", reader) else { return Default::default() };
     for (path, span, _) in entries.entries() {
         if let Err(reason) = parse_field_path(path) {
-            reader.error(span, format!("`{path}` is no path of a field: {reason}")).help(
-                "write it like `spec.replicas`, `spec.ports[0].nodePort` or `metadata.labels['a.b/c']`",
-            );
+            reader
+                .error(span, format!("`{path}` is no path of a field: {reason}"))
+                .help("write it like `spec.replicas`, `spec.ports[0].nodePort` or `metadata.labels['a.b/c']`");
         }
     }
     entries.entries().map(|(path, _, value)| ((*path).to_owned(), value.to_value())).collect()
@@ -207,7 +226,9 @@ fn http(fields: &Fields, reader: &mut Reader) -> Option<HttpProbe> {
         not_contains: fields.text("not_contains", reader),
         unreachable: fields.boolean("unreachable", reader),
     };
-    if probe.unreachable == Some(true) && (probe.status.is_some() || probe.contains.is_some() || probe.not_contains.is_some()) {
+    if probe.unreachable == Some(true)
+        && (probe.status.is_some() || probe.contains.is_some() || probe.not_contains.is_some())
+    {
         reader.error(&fields.span, "of a page that must be unreachable nothing else can be expected");
     }
     Some(HttpProbe { url: url?, ..probe })
@@ -248,7 +269,9 @@ pub fn relative_path(path: &str, span: &Range<usize>, reader: &mut Reader) {
     if path.is_empty() {
         reader.error(span, "the path is empty");
     } else if path.starts_with('/') || path.starts_with('~') {
-        reader.error(span, format!("`{path}` is not inside of the learner's repository")).help("write it relative to there");
+        reader
+            .error(span, format!("`{path}` is not inside of the learner's repository"))
+            .help("write it relative to there");
     } else if path.split('/').any(|part| part == "..") {
         reader.error(span, format!("`{path}` leads out of the learner's repository"));
     }

@@ -57,7 +57,9 @@ impl Verb {
     /// The languages that the verb can be written in; empty means any.
     fn languages(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Type | Self::Setup | Self::Cleanup | Self::Solve | Self::Wrong => &["sh", "bash", "shell"],
+            Self::Run | Self::Type | Self::Setup | Self::Cleanup | Self::Solve | Self::Wrong => {
+                &["sh", "bash", "shell"]
+            }
             Self::Check => &["yaml", "sh", "yml", "bash", "shell"],
             Self::Save | Self::Quiz => &["yaml", "yml"],
             Self::Copy | Self::File | Self::Expect => &[],
@@ -125,7 +127,9 @@ pub fn parse_info(text: &str, offset: usize, reader: &mut Reader) -> Info {
         (None, Some(verb)) => {
             info.verb = Some(verb);
             if let Some(first) = verb.languages().first() {
-                reader.error(&at, format!("the language is missing before `{language}`")).help(format!("write `{first} {language}`"));
+                reader
+                    .error(&at, format!("the language is missing before `{language}`"))
+                    .help(format!("write `{first} {language}`"));
             } else {
                 keep_attributes(&mut info, keys, reader);
                 return info;
@@ -145,8 +149,12 @@ pub fn parse_info(text: &str, offset: usize, reader: &mut Reader) -> Info {
 fn check_language(info: &Info, at: &Range<usize>, reader: &mut Reader) {
     let Some(verb) = info.verb else { return };
     let languages = verb.languages();
-    if !languages.is_empty() && !languages.contains(&info.language.as_str()) && Verb::parse(&info.language) != Some(verb) {
-        let list: Vec<String> = languages.iter().take(2).map(|language| format!("`{language} {}`", verb.word())).collect();
+    if !languages.is_empty()
+        && !languages.contains(&info.language.as_str())
+        && Verb::parse(&info.language) != Some(verb)
+    {
+        let list: Vec<String> =
+            languages.iter().take(2).map(|language| format!("`{language} {}`", verb.word())).collect();
         let message = format!("`{}` cannot be written in `{}`", verb.word(), info.language);
         reader.error(at, message).help(format!("write {}", list.join(" or ")));
     }
@@ -193,7 +201,11 @@ fn tokens(text: &str, offset: usize, reader: &mut Reader) -> Vec<Token> {
         let word = (text[start..word_end].to_owned(), offset + start..offset + word_end);
         if !text[word_end..].starts_with('=') || word.0.is_empty() {
             rest = if word.0.is_empty() { word_end + 1 } else { word_end };
-            tokens.push(Token::Word(if word.0.is_empty() { ("=".into(), offset + start..offset + start + 1) } else { word }));
+            tokens.push(Token::Word(if word.0.is_empty() {
+                ("=".into(), offset + start..offset + start + 1)
+            } else {
+                word
+            }));
             continue;
         }
         let (value, end, closed) = value(&text[word_end + 1..]);

@@ -48,8 +48,13 @@ pub enum UsePlace {
 pub fn read(file: &SourceFile, id: &str, report: &mut Report) -> ParsedLesson {
     let mut reader = Reader { file, report };
     let (front, base) = front_matter(&mut reader);
-    let mut lesson =
-        Lesson { id: id.to_owned(), title: front.title, minutes: front.minutes, introduction: Vec::new(), steps: Vec::new() };
+    let mut lesson = Lesson {
+        id: id.to_owned(),
+        title: front.title,
+        minutes: front.minutes,
+        introduction: Vec::new(),
+        steps: Vec::new(),
+    };
     let mut marks = Vec::new();
     let mut open: Option<StepReader> = None;
     for element in prose::parse(&mut reader, base) {
@@ -247,7 +252,13 @@ fn add_to_step(step: &mut StepReader, element: Element, reader: &mut Reader) {
     }
 }
 
-fn add_marked(step: &mut StepReader, marker: Marker, arguments: &Range<usize>, content: Vec<Block>, reader: &mut Reader) {
+fn add_marked(
+    step: &mut StepReader,
+    marker: Marker,
+    arguments: &Range<usize>,
+    content: Vec<Block>,
+    reader: &mut Reader,
+) {
     let text = &reader.file.text[arguments.clone()];
     let mut when = None;
     for ((key, at), value) in attributes(text, arguments.start, reader) {

@@ -193,7 +193,9 @@ fn read_variables(node: &Node, reader: &mut Reader) -> Vec<(String, Option<Strin
     for (name_node, value) in named {
         let Some(name) = reader.text("a variable's name", name_node) else { continue };
         if !is_name(&name) {
-            reader.error(&name_node.span, format!("`{name}` cannot name a variable")).help("use letters, digits and `_`");
+            reader
+                .error(&name_node.span, format!("`{name}` cannot name a variable"))
+                .help("use letters, digits and `_`");
         } else if variables.iter().any(|(known, _)| *known == name) {
             reader.error(&name_node.span, format!("the variable `{name}` is declared twice"));
         } else {

@@ -97,7 +97,8 @@ pub fn examine(reference: &CourseReference) -> Examination {
             } else if Path::new(&name).join("course.yaml").exists() {
                 diagnostic.help(format!("for the directory of that name write `./{name}`"));
             } else {
-                diagnostic.help("`tutorial list` shows the courses; a directory is written with a slash: `./my-course`");
+                diagnostic
+                    .help("`tutorial list` shows the courses; a directory is written with a slash: `./my-course`");
             }
             None
         }
@@ -192,7 +193,8 @@ fn read_lessons(
 fn report_orphans(files: &Files, file: &SourceFile, manifest: &Manifest, report: &mut Report) {
     for name in files.names() {
         let Some(stem) = name.strip_suffix(".md") else { continue };
-        let numbered = stem.len() > 3 && stem.as_bytes()[..2].iter().all(u8::is_ascii_digit) && stem.as_bytes()[2] == b'-';
+        let numbered =
+            stem.len() > 3 && stem.as_bytes()[..2].iter().all(u8::is_ascii_digit) && stem.as_bytes()[2] == b'-';
         if !numbered || manifest.lessons.iter().any(|(listed, _)| listed == stem) {
             continue;
         }

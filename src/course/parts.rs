@@ -179,7 +179,9 @@ impl StepReader {
             }
             self.step.alternatives.push(NamedScript { name: name.clone(), script });
         } else if self.step.solution.is_some() {
-            reader.error(&fence.opening, "this step has two solutions").help("name the second one: `sh solve alt=\"…\"`");
+            reader
+                .error(&fence.opening, "this step has two solutions")
+                .help("name the second one: `sh solve alt=\"…\"`");
         } else {
             self.step.solution = Some(script);
         }
@@ -262,7 +264,9 @@ fn file(fence: Fence, location: String, reader: &mut Reader) -> Option<FilePart>
         },
     };
     if mode == FileMode::Patch && !fence.text.lines().any(|line| line.starts_with("@@")) {
-        reader.error(&fence.opening, "a patch needs a unified diff").help("its changes begin with a line `@@ -1,3 +1,3 @@`");
+        reader
+            .error(&fence.opening, "a patch needs a unified diff")
+            .help("its changes begin with a line `@@ -1,3 +1,3 @@`");
     }
     Some(FilePart { path: path?.0, language: fence.info.language, text: fence.text, mode, location })
 }

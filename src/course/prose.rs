@@ -52,7 +52,13 @@ pub fn parse(reader: &mut Reader, base: usize) -> Vec<Element> {
         | Options::ENABLE_HEADING_ATTRIBUTES
         | Options::ENABLE_GFM;
     let source = &file.text[base..];
-    let mut builder = Builder { events: Parser::new_ext(source, options).into_offset_iter().peekable(), file, base, reader, depth: 0 };
+    let mut builder = Builder {
+        events: Parser::new_ext(source, options).into_offset_iter().peekable(),
+        file,
+        base,
+        reader,
+        depth: 0,
+    };
     let mut elements = Vec::new();
     while let Some((event, range)) = builder.events.next() {
         let span = range.start + base..range.end + base;
@@ -190,7 +196,9 @@ impl<'a> Builder<'a, '_, '_> {
             language = words.next().unwrap_or_default().to_owned();
             if let Some(verb) = words.next().and_then(Verb::parse) {
                 let message = format!("a `{}` fence inside of a list or a quote", verb.word());
-                self.reader.error(&(span.start..span.start + 3), message).help("put it at the left margin, or take the verb away");
+                self.reader
+                    .error(&(span.start..span.start + 3), message)
+                    .help("put it at the left margin, or take the verb away");
             }
         }
         let mut text = String::new();
@@ -369,9 +377,7 @@ fn is_inline(event: &Event) -> bool {
             | Event::InlineHtml(_)
             | Event::SoftBreak
             | Event::HardBreak
-            | Event::Start(
-                Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. }
-            )
+            | Event::Start(Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. })
     )
 }
 

@@ -55,7 +55,8 @@ fn saved_names<'a>(steps: &[Placed<'a>], standard: &[String], report: &mut Repor
     let mut saved = HashMap::new();
     for (index, step) in steps.iter().enumerate() {
         for (name, span) in &step.marks.saves {
-            let reserved = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+            let reserved =
+                RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
             if standard.contains(name) || reserved {
                 let owner = if reserved { "the shell" } else { "the course" };
                 report
@@ -68,7 +69,14 @@ fn saved_names<'a>(steps: &[Placed<'a>], standard: &[String], report: &mut Repor
     saved
 }
 
-fn uses(index: usize, step: &Placed, steps: &[Placed], standard: &[String], saved: &HashMap<&str, usize>, report: &mut Report) {
+fn uses(
+    index: usize,
+    step: &Placed,
+    steps: &[Placed],
+    standard: &[String],
+    saved: &HashMap<&str, usize>,
+    report: &mut Report,
+) {
     for found in &step.marks.uses {
         if standard.contains(&found.name) {
             continue;

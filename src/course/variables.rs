@@ -98,7 +98,10 @@ impl Variables {
             Block::Heading { level, content } => Block::Heading { level: *level, content: self.inlines(content) },
             Block::Paragraph(content) => Block::Paragraph(self.inlines(content)),
             Block::List { start, items } => {
-                let item = |item: &ListItem| ListItem { checked: item.checked, content: self.substitute_blocks(&item.content) };
+                let item = |item: &ListItem| ListItem {
+                    checked: item.checked,
+                    content: self.substitute_blocks(&item.content),
+                };
                 Block::List { start: *start, items: items.iter().map(item).collect() }
             }
             Block::Code { language, text, label } => Block::Code {
@@ -183,7 +186,8 @@ impl Variables {
         let mut probe = probe.clone();
         match &mut probe {
             Probe::Git(git) => {
-                for text in [&mut git.branch, &mut git.head, &mut git.message_matches, &mut git.ahead_of, &mut git.tag] {
+                for text in [&mut git.branch, &mut git.head, &mut git.message_matches, &mut git.ahead_of, &mut git.tag]
+                {
                     self.replace(text);
                 }
                 self.replace(&mut git.contains_file);
@@ -192,9 +196,12 @@ impl Variables {
             }
             Probe::Kubernetes(kubernetes) => {
                 self.replace([&mut kubernetes.kind]);
-                for text in
-                    [&mut kubernetes.api_version, &mut kubernetes.name, &mut kubernetes.namespace, &mut kubernetes.selector]
-                {
+                for text in [
+                    &mut kubernetes.api_version,
+                    &mut kubernetes.name,
+                    &mut kubernetes.namespace,
+                    &mut kubernetes.selector,
+                ] {
                     self.replace(text);
                 }
                 kubernetes.fields = kubernetes
@@ -297,7 +304,8 @@ mod tests {
     #[test]
     fn known_names_are_replaced_and_all_else_is_kept() {
         fn check(text: &str, expected: &str) {
-            let variables: Variables = [("PROJECT", "demo"), ("good_commit", "1a2b"), ("EMPTY", "")].into_iter().collect();
+            let variables: Variables =
+                [("PROJECT", "demo"), ("good_commit", "1a2b"), ("EMPTY", "")].into_iter().collect();
             assert_eq!(variables.substitute(text), expected, "{text}");
         }
         check("${PROJECT}-production", "demo-production");

@@ -66,7 +66,10 @@ impl Node {
             Kind::Scalar { text, plain: true } => plain_value(text),
             Kind::Sequence(items) => Value::Array(items.iter().map(Self::to_value).collect()),
             Kind::Mapping(entries) => Value::Object(
-                entries.iter().map(|(key, value)| (key.text().unwrap_or_default().to_owned(), value.to_value())).collect(),
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.text().unwrap_or_default().to_owned(), value.to_value()))
+                    .collect(),
             ),
         }
     }
@@ -296,7 +299,9 @@ impl Reader<'_> {
     /// A list of texts; a single text is a list of one.
     pub fn texts(&mut self, what: &str, node: &Node) -> Vec<String> {
         match &node.kind {
-            Kind::Sequence(items) => items.iter().filter_map(|item| self.text(&format!("an entry of {what}"), item)).collect(),
+            Kind::Sequence(items) => {
+                items.iter().filter_map(|item| self.text(&format!("an entry of {what}"), item)).collect()
+            }
             _ => self.text(what, node).into_iter().collect(),
         }
     }
