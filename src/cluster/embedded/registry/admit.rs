@@ -38,7 +38,8 @@ fn add_tolerations(tolerations: &mut Value) {
             (text("key") == key || text("key").is_empty()) && matches!(text("effect"), "NoExecute" | "")
         });
         if !covered {
-            tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+            tolerations
+                .push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
         }
     }
 }

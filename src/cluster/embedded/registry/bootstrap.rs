@@ -12,10 +12,9 @@ impl Registry {
     pub(super) fn bootstrap(&self) -> Result<(), StoreError> {
         let writer = Writer::new("kube-apiserver");
         let made = |result: Result<_, super::Status>| match result {
-            Err(status) if status.reason == "InternalError" => Err(StoreError::Write {
-                path: "objects.log".into(),
-                source: std::io::Error::other(status.message),
-            }),
+            Err(status) if status.reason == "InternalError" => {
+                Err(StoreError::Write { path: "objects.log".into(), source: std::io::Error::other(status.message) })
+            }
             _ => Ok(()),
         };
         if let Some(kind) = schema::by_kind("v1", "Namespace") {

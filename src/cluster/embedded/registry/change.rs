@@ -11,7 +11,12 @@ use super::super::status::Status;
 use super::{Entry, Registry, Writer, admit, errors, metadata, service, strategy};
 
 impl Registry {
-    pub(super) fn try_create(&self, kind: &'static Kind, mut object: Value, writer: &Writer) -> Result<Arc<Entry>, Status> {
+    pub(super) fn try_create(
+        &self,
+        kind: &'static Kind,
+        mut object: Value,
+        writer: &Writer,
+    ) -> Result<Arc<Entry>, Status> {
         let now = self.now_text();
         strategy::set_type(kind, &mut object);
         if !metadata::text(&object, "resourceVersion").is_empty() {
@@ -28,7 +33,13 @@ impl Registry {
     }
 
     /// From an object with defaults and managed fields to the stored one; server-side apply joins here.
-    pub(super) fn finish_create(&self, kind: &'static Kind, mut object: Value, writer: &Writer, now: &str) -> Result<Arc<Entry>, Status> {
+    pub(super) fn finish_create(
+        &self,
+        kind: &'static Kind,
+        mut object: Value,
+        writer: &Writer,
+        now: &str,
+    ) -> Result<Arc<Entry>, Status> {
         stamp_new(&mut object, now);
         strategy::prepare_create(kind, &mut object);
         let name = metadata::text(&object, "name").to_owned();
@@ -45,7 +56,8 @@ impl Registry {
             return Err(errors::already_exists(kind, &name));
         }
         if service::concerns(kind) {
-            service::allocate(&self.store, &mut object, None).map_err(|causes| errors::invalid(kind, &name, &causes))?;
+            service::allocate(&self.store, &mut object, None)
+                .map_err(|causes| errors::invalid(kind, &name, &causes))?;
         }
         self.commit(kind, &object, None, writer.dry_run)?.ok_or_else(|| errors::already_exists(kind, &name))
     }

@@ -29,8 +29,11 @@ fn details(kind: &Kind, name: &str, resource: &str) -> Value {
 }
 
 pub fn not_found(kind: &Kind, name: &str) -> Status {
-    Status::new(404, "NotFound", format!("{} \"{name}\" not found", qualified_resource(kind)))
-        .with_details(details(kind, name, kind.plural))
+    Status::new(404, "NotFound", format!("{} \"{name}\" not found", qualified_resource(kind))).with_details(details(
+        kind,
+        name,
+        kind.plural,
+    ))
 }
 
 pub fn namespace_not_found(namespace: &str) -> Status {

@@ -25,8 +25,10 @@ use serde_json::Value;
 
 use super::schema::Kind;
 use super::status::Status;
-pub use super::store::{Entry, Event, EventKind, Figures, Next, Notice, Options as StoreOptions, StoreError, Subscription};
 use super::store::{CommitError, Draft, Store};
+pub use super::store::{
+    Entry, Event, EventKind, Figures, Next, Notice, Options as StoreOptions, StoreError, Subscription,
+};
 pub use deletion::{Deletion, Propagation, Removal};
 pub use patching::{FieldValidation, PatchKind, PatchRequest, Written};
 
@@ -189,7 +191,10 @@ impl Registry {
     pub fn update(&self, kind: &'static Kind, object: Value, writer: &Writer) -> Result<Arc<Entry>, Status> {
         let namespace = metadata::text(&object, "namespace").to_owned();
         let name = metadata::text(&object, "name").to_owned();
-        if self.get(kind, &namespace, &name).is_none() && strategy::creates_on_update(kind) && writer.subresource.is_empty() {
+        if self.get(kind, &namespace, &name).is_none()
+            && strategy::creates_on_update(kind)
+            && writer.subresource.is_empty()
+        {
             return self.create(kind, object, writer);
         }
         let conditional = !metadata::text(&object, "resourceVersion").is_empty();
@@ -222,7 +227,13 @@ impl Registry {
     }
 
     /// Stores a decided object; `None` where another write came between.
-    fn commit(&self, kind: &'static Kind, object: &Value, live: Option<&Arc<Entry>>, dry_run: bool) -> Result<Option<Arc<Entry>>, Status> {
+    fn commit(
+        &self,
+        kind: &'static Kind,
+        object: &Value,
+        live: Option<&Arc<Entry>>,
+        dry_run: bool,
+    ) -> Result<Option<Arc<Entry>>, Status> {
         let draft = Draft::new(kind, object);
         if dry_run {
             return Ok(Some(draft.into_dry_run(live)));

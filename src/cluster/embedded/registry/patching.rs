@@ -126,7 +126,12 @@ impl Registry {
         Ok(Written { entry, created: true, warnings: Vec::new() })
     }
 
-    fn apply_over(&self, entry: &Arc<Entry>, request: &PatchRequest<'_>, writer: &Writer) -> Result<Option<Written>, Status> {
+    fn apply_over(
+        &self,
+        entry: &Arc<Entry>,
+        request: &PatchRequest<'_>,
+        writer: &Writer,
+    ) -> Result<Option<Written>, Status> {
         let now = self.now_text();
         let live = entry.value();
         super::change::check_preconditions(entry, request.body)?;
@@ -146,7 +151,12 @@ impl Registry {
         Ok(written.map(|entry| Written { entry, created: false, warnings: Vec::new() }))
     }
 
-    fn patch_over(&self, entry: &Arc<Entry>, request: &PatchRequest<'_>, writer: &Writer) -> Result<Option<Written>, Status> {
+    fn patch_over(
+        &self,
+        entry: &Arc<Entry>,
+        request: &PatchRequest<'_>,
+        writer: &Writer,
+    ) -> Result<Option<Written>, Status> {
         let kind = entry.kind;
         let live = entry.value();
         let mut new = match request.kind {
@@ -156,7 +166,8 @@ impl Registry {
         };
         let warnings = check_patched(kind, &mut new, request)?;
         if metadata::text(&new, "name") != &*entry.name {
-            let cause = errors::invalid_value("metadata.name", &metadata::text(&new, "name").into(), "field is immutable");
+            let cause =
+                errors::invalid_value("metadata.name", &metadata::text(&new, "name").into(), "field is immutable");
             return Err(errors::invalid(kind, &entry.name, &[cause]));
         }
         let written = self.commit_change(entry, &live, new, writer)?;

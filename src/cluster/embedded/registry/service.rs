@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::schema::{self, Kind};
 use super::super::status::Cause;
@@ -29,13 +29,12 @@ impl super::Registry {
     }
 }
 
-fn spec(service: &Value) -> &Map<String, Value> {
-    static EMPTY: Map<String, Value> = Map::new();
-    service.get("spec").and_then(Value::as_object).unwrap_or(&EMPTY)
+fn member<'a>(service: &'a Value, key: &str) -> Option<&'a Value> {
+    service.get("spec")?.get(key)
 }
 
 fn kind_of(service: &Value) -> &str {
-    spec(service).get("type").and_then(Value::as_str).unwrap_or("ClusterIP")
+    member(service, "type").and_then(Value::as_str).unwrap_or("ClusterIP")
 }
 
 fn wants_address(service: &Value) -> bool {
@@ -47,11 +46,11 @@ fn wants_node_ports(service: &Value) -> bool {
 }
 
 fn cluster_ip(service: &Value) -> &str {
-    spec(service).get("clusterIP").and_then(Value::as_str).unwrap_or_default()
+    member(service, "clusterIP").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn ports(service: &Value) -> &[Value] {
-    spec(service).get("ports").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    member(service, "ports").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn node_port(port: &Value) -> i64 {
@@ -79,20 +78,20 @@ pub(super) fn carry_over(new: &mut Value, live: &Value) {
             spec.remove("clusterIPs");
         }
         for key in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if let (false, Some(value)) = (spec.contains_key(key), live["spec"].get(key)) {
+            if let (false, Some(value)) = (spec.contains_key(key), member(live, key)) {
                 spec.insert(key.into(), value.clone());
             }
         }
-        let same_list = spec.get("clusterIPs") == live["spec"].get("clusterIPs");
+        let same_list = spec.get("clusterIPs") == member(live, "clusterIPs");
         if !ip_now.is_empty() && ip_now != ip_before && same_list {
             spec.insert("clusterIPs".into(), json!([ip_now]));
         }
     }
     if ports_stay {
         for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            let before = ports(live).iter().find(|old| {
-                old.get("port") == port.get("port") && old.get("protocol") == port.get("protocol")
-            });
+            let before = ports(live)
+                .iter()
+                .find(|old| old.get("port") == port.get("port") && old.get("protocol") == port.get("protocol"));
             if let (0, Some(before)) = (node_port(port), before.filter(|old| node_port(old) > 0)) {
                 port["nodePort"] = before["nodePort"].clone();
             }
@@ -152,7 +151,7 @@ fn others(store: &Store, service: &Value) -> Vec<Value> {
 
 fn allocate_address(store: &Store, service: &mut Value, before: &str) -> Result<(), Vec<Cause>> {
     let wanted = cluster_ip(service).to_owned();
-    let first = spec(service).get("clusterIPs").and_then(|list| list.get(0)).and_then(Value::as_str).unwrap_or_default();
+    let first = member(service, "clusterIPs").and_then(|list| list.get(0)).and_then(Value::as_str).unwrap_or_default();
     let wanted = if wanted.is_empty() { first.to_owned() } else { wanted };
     if !before.is_empty() && wanted != before {
         let value = json!([wanted]);
@@ -162,9 +161,8 @@ fn allocate_address(store: &Store, service: &mut Value, before: &str) -> Result<
         wanted
     } else {
         let taken: HashSet<String> = others(store, service).iter().map(|other| cluster_ip(other).to_owned()).collect();
-        choose_address(&wanted, &taken).map_err(|detail| {
-            vec![errors::invalid_value("spec.clusterIPs", &json!([wanted]), &detail)]
-        })?
+        choose_address(&wanted, &taken)
+            .map_err(|detail| vec![errors::invalid_value("spec.clusterIPs", &json!([wanted]), &detail)])?
     };
     let spec = metadata::member_mut(service, "spec");
     spec.insert("clusterIPs".into(), json!([chosen]));
@@ -184,9 +182,9 @@ fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, Strin
             .find(|address| !taken.contains(address))
             .ok_or_else(|| "failed to allocate IP: range is full".into());
     }
-    let inside = wanted.parse::<Ipv4Addr>().is_ok_and(|address| {
-        u32::from(address) >> (32 - NETWORK_BITS) == u32::from(NETWORK) >> (32 - NETWORK_BITS)
-    });
+    let inside = wanted
+        .parse::<Ipv4Addr>()
+        .is_ok_and(|address| u32::from(address) >> (32 - NETWORK_BITS) == u32::from(NETWORK) >> (32 - NETWORK_BITS));
     if !inside {
         return Err(format!("failed to allocate IP {wanted}: the provided network does not match the current range"));
     }
@@ -197,8 +195,10 @@ fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, Strin
 }
 
 fn allocate_ports(store: &Store, service: &mut Value, before: &HashSet<i64>) -> Result<(), Vec<Cause>> {
-    let mut taken: HashSet<i64> =
-        others(store, service).iter().flat_map(|other| ports(other).iter().map(node_port).collect::<Vec<_>>()).collect();
+    let mut taken: HashSet<i64> = others(store, service)
+        .iter()
+        .flat_map(|other| ports(other).iter().map(node_port).collect::<Vec<_>>())
+        .collect();
     let spec = metadata::member_mut(service, "spec");
     spec.entry("externalTrafficPolicy").or_insert_with(|| "Cluster".into());
     let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) else { return Ok(()) };

@@ -55,7 +55,9 @@ pub(super) fn prepare_create(kind: &Kind, object: &mut Value) {
     }
     if kind.name == "Namespace" {
         let name = metadata::text(object, "name").to_owned();
-        if let Some(labels) = metadata::metadata_mut(object).entry("labels").or_insert_with(|| json!({})).as_object_mut() {
+        if let Some(labels) =
+            metadata::metadata_mut(object).entry("labels").or_insert_with(|| json!({})).as_object_mut()
+        {
             labels.insert("kubernetes.io/metadata.name".into(), name.into());
         }
         object["spec"]["finalizers"] = json!(["kubernetes"]);
@@ -89,7 +91,9 @@ fn quality_of_service(pod: &Value) -> &'static str {
         resources.get(side).and_then(|amounts| amounts.get(name)).filter(|amount| !amount.is_null()).cloned()
     };
     let asks = |resources: &Value| {
-        ["requests", "limits"].iter().any(|side| ["cpu", "memory"].iter().any(|name| amount(resources, side, name).is_some()))
+        ["requests", "limits"]
+            .iter()
+            .any(|side| ["cpu", "memory"].iter().any(|name| amount(resources, side, name).is_some()))
     };
     let guaranteed = |resources: &Value| {
         ["cpu", "memory"].iter().all(|name| {
@@ -180,6 +184,9 @@ pub(super) fn is_finished(kind: &Kind, object: &Value) -> bool {
     let deleting = !metadata::text(object, "deletionTimestamp").is_empty();
     let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
     let content = kind.name == "Namespace"
-        && object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|finalizers| !finalizers.is_empty());
+        && object
+            .pointer("/spec/finalizers")
+            .and_then(Value::as_array)
+            .is_some_and(|finalizers| !finalizers.is_empty());
     deleting && grace == 0 && !content && metadata::finalizers(object).is_empty()
 }

@@ -84,7 +84,8 @@ impl Entry {
         let digits = revision.to_string();
         let marker = format!("\"resourceVersion\":\"{digits}\"");
         let end = json.len().min(body_at + 2048);
-        let found = find(&json[body_at..end], marker.as_bytes()).or_else(|| find(&json[body_at..], marker.as_bytes()))?;
+        let found =
+            find(&json[body_at..end], marker.as_bytes()).or_else(|| find(&json[body_at..], marker.as_bytes()))?;
         let revision_at = body_at + found + "\"resourceVersion\":\"".len();
         Some(Self {
             kind,

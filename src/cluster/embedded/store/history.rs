@@ -45,11 +45,6 @@ impl History {
         self.floor = revision;
     }
 
-    /// A reader that has seen less than this revision has missed events.
-    pub fn floor(&self) -> u64 {
-        self.floor
-    }
-
     pub fn push(&mut self, event: Event) {
         self.bytes += event.entry.json.len();
         self.events.push_back(event);

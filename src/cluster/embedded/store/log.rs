@@ -69,7 +69,10 @@ impl Log {
     }
 
     /// Appends records in one write; on failure the file is as it was before.
-    pub fn append<'a>(&mut self, records: impl IntoIterator<Item = (u64, Operation, &'a [u8])>) -> Result<(), StoreError> {
+    pub fn append<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = (u64, Operation, &'a [u8])>,
+    ) -> Result<(), StoreError> {
         self.buffer.clear();
         for (revision, operation, json) in records {
             write_record(&mut self.buffer, revision, operation, json);
@@ -87,7 +90,11 @@ impl Log {
     }
 
     /// Replaces the file by one with these records only, atomically.
-    pub fn replace<'a>(&mut self, revision: u64, live: impl IntoIterator<Item = (u64, &'a [u8])>) -> Result<(), StoreError> {
+    pub fn replace<'a>(
+        &mut self,
+        revision: u64,
+        live: impl IntoIterator<Item = (u64, &'a [u8])>,
+    ) -> Result<(), StoreError> {
         let (file, length) = write_file(&self.path, revision, live)?;
         self.file = file;
         self.length = length;

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 pub use entry::{Draft, Entry};
 pub use history::{Event, EventKind};
-use log::{Log, Operation, Record};
+use log::Log;
 use state::State;
 pub use subscription::{Next, Subscription};
 
@@ -131,7 +131,7 @@ impl Store {
             let path = directory.join("objects.log");
             let (log, records, found) = Log::open(&path)?;
             notices = found;
-            let unknown = records.into_iter().filter(|record| !state.replay(record)).count();
+            let unknown = records.into_iter().map(|record| state.replay(record)).filter(|known| !known).count();
             if unknown > 0 {
                 notices.push(Notice::Unknown { path, records: unknown });
             }

@@ -57,10 +57,7 @@ fn a_torn_tail_is_cut_off_wherever_it_is_torn() {
         std::fs::write(&path, &whole[..length]).unwrap();
         let store = Store::open(Some(directory.path()), &Options::default()).unwrap();
         assert_eq!(names(&store), ["a@1"]);
-        assert_eq!(
-            store.notices(),
-            [Notice::TornTail { path: path.clone(), bytes: length as u64 - before }]
-        );
+        assert_eq!(store.notices(), [Notice::TornTail { path: path.clone(), bytes: length as u64 - before }]);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
         assert_eq!(store.put(&draft("c", "1"), None).unwrap().revision, 2);
     }
@@ -159,9 +156,9 @@ fn an_older_list_is_reconstructed_from_the_history() {
     store.remove(&b, None).unwrap();
     store.put(&draft("c", "1"), None).unwrap();
     let at = |revision| {
-        store.list_at(kind("Namespace"), None, revision).map(|entries| {
-            entries.iter().map(|entry| format!("{}@{}", entry.name, entry.revision)).collect::<Vec<_>>()
-        })
+        store
+            .list_at(kind("Namespace"), None, revision)
+            .map(|entries| entries.iter().map(|entry| format!("{}@{}", entry.name, entry.revision)).collect::<Vec<_>>())
     };
     assert_eq!(at(2).unwrap(), ["a@1", "b@2"]);
     assert_eq!(at(4).unwrap(), ["a@3"]);
