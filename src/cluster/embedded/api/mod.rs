@@ -1,1 +1,12 @@
-//! HTTP: negotiation, routes, watch streams, Tables, discovery, OpenAPI.
+//! The API over HTTP/1.1 and HTTP/2 on TLS: routes, authentication, negotiation, watches, discovery.
+//!
+//! Place: above the registry, through which it reads and writes; what concerns a running pod it asks of the node
+//! through [`PodAccess`].
+//! Invariants: whatever is not served answers a Kubernetes `Status`, never a wrong success; without credentials
+//! nothing but the version and the health checks is told; every body, stream and queue is bounded.
+
+mod access;
+mod server;
+
+pub use access::{Duplex, ExecRequest, ExecStreams, LogOptions, NoPods, PodAccess};
+pub use server::{Server, Settings, serve};
