@@ -1,5 +1,6 @@
 //! Reads the declarative checks of a `yaml check` fence.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -181,8 +182,8 @@ fn kubernetes(fields: &Fields, reader: &mut Reader) -> Option<KubernetesProbe> {
     Some(KubernetesProbe { kind: kind?, ..probe })
 }
 
-fn object_fields(node: &Node, reader: &mut Reader) -> std::collections::BTreeMap<String, serde_json::Value> {
-    let Some(entries) = Fields::any(node, "`fields`", reader) else { return Default::default() };
+fn object_fields(node: &Node, reader: &mut Reader) -> BTreeMap<String, serde_json::Value> {
+    let Some(entries) = Fields::any(node, "`fields`", reader) else { return BTreeMap::new() };
     for (path, span, _) in entries.entries() {
         if let Err(reason) = parse_field_path(path) {
             reader
@@ -196,11 +197,10 @@ fn object_fields(node: &Node, reader: &mut Reader) -> std::collections::BTreeMap
 fn release(fields: &Fields, reader: &mut Reader) -> Option<ReleaseProbe> {
     let name = fields.required_text("name", reader);
     let status = fields.text("status", reader);
-    if let (Some(status), Some(node)) = (&status, fields.get("status")) {
-        if !status.contains("${") && !STATUSES.contains(&status.as_str()) {
+    if let (Some(status), Some(node)) = (&status, fields.get("status"))
+        && !status.contains("${") && !STATUSES.contains(&status.as_str()) {
             reader.error(&node.span, format!("a release is never `{status}`")).suggest(status, STATUSES);
         }
-    }
     let probe = ReleaseProbe {
         name: String::new(),
         namespace: fields.text("namespace", reader),
@@ -214,11 +214,10 @@ fn release(fields: &Fields, reader: &mut Reader) -> Option<ReleaseProbe> {
 
 fn http(fields: &Fields, reader: &mut Reader) -> Option<HttpProbe> {
     let url = fields.required_text("url", reader);
-    if let (Some(url), Some(node)) = (&url, fields.get("url")) {
-        if !["http://", "https://", "${"].iter().any(|start| url.starts_with(start)) {
+    if let (Some(url), Some(node)) = (&url, fields.get("url"))
+        && !["http://", "https://", "${"].iter().any(|start| url.starts_with(start)) {
             reader.error(&node.span, format!("`{url}` is no URL")).help("it begins with `http://` or with a variable");
         }
-    }
     let probe = HttpProbe {
         url: String::new(),
         status: fields.number("status", 100..=599, reader).and_then(|status| u16::try_from(status).ok()),
@@ -288,9 +287,9 @@ fn pattern(fields: &Fields, key: &str, reader: &mut Reader) -> Option<String> {
     Some(text)
 }
 
-fn patterns(node: &Node, reader: &mut Reader) -> std::collections::BTreeMap<String, String> {
-    let Some(entries) = Fields::any(node, "`file_matches`", reader) else { return Default::default() };
-    let mut patterns = std::collections::BTreeMap::new();
+fn patterns(node: &Node, reader: &mut Reader) -> BTreeMap<String, String> {
+    let Some(entries) = Fields::any(node, "`file_matches`", reader) else { return BTreeMap::new() };
+    let mut patterns = BTreeMap::new();
     for (path, _, value) in entries.entries() {
         if let Some(text) = reader.text(&format!("the pattern of `{path}`"), value) {
             check_pattern(&text, &value.span, reader);

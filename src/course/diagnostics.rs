@@ -1,7 +1,7 @@
 //! Mistakes in a course, told the way compilers tell them: all at once, each at its place in the text, with
 //! what to write instead.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 
 use serde_json::{Value, json};
@@ -196,7 +196,7 @@ impl Paint {
         }
         if let Some(help) = &item.help {
             let equals = self.style("1;34", "=");
-            text.push_str(&format!("{:indent$} {equals} help: {help}\n", ""));
+            let _ = writeln!(text, "{:indent$} {equals} help: {help}", "");
         }
         text
     }

@@ -86,22 +86,19 @@ pub fn examine(reference: &CourseReference) -> Examination {
         CourseReference::BuiltIn(id) => (Files::built_in(id), Source::BuiltIn),
         CourseReference::Directory(path) => (Some(Files::Directory(path.clone())), Source::Directory(path.clone())),
     };
-    let course = match files {
-        Some(files) => read_course(&files, &reference.name(), source, &mut report),
-        None => {
-            let name = reference.name();
-            let built_in = built_in();
-            let diagnostic = report.fatal(format!("there is no course `{name}`"));
-            if nearest(&name, built_in.iter().map(String::as_str)).is_some() {
-                diagnostic.suggest(&name, built_in.iter().map(String::as_str));
-            } else if Path::new(&name).join("course.yaml").exists() {
-                diagnostic.help(format!("for the directory of that name write `./{name}`"));
-            } else {
-                diagnostic
-                    .help("`tutorial list` shows the courses; a directory is written with a slash: `./my-course`");
-            }
-            None
+    let course = if let Some(files) = files { read_course(&files, &reference.name(), source, &mut report) } else {
+        let name = reference.name();
+        let built_in = built_in();
+        let diagnostic = report.fatal(format!("there is no course `{name}`"));
+        if nearest(&name, built_in.iter().map(String::as_str)).is_some() {
+            diagnostic.suggest(&name, built_in.iter().map(String::as_str));
+        } else if Path::new(&name).join("course.yaml").exists() {
+            diagnostic.help(format!("for the directory of that name write `./{name}`"));
+        } else {
+            diagnostic
+                .help("`tutorial list` shows the courses; a directory is written with a slash: `./my-course`");
         }
+        None
     };
     let diagnostics = report.finish(&reference.name());
     Examination { course: course.filter(|_| !diagnostics.has_errors()), diagnostics }

@@ -39,7 +39,7 @@ pub enum Source {
 pub struct SandboxNeeds {
     /// `PROJECT`, the prefix of namespaces and releases.
     pub project: String,
-    /// Environment name (`development`) to the NodePort of its page.
+    /// Environment name (`development`) to the `NodePort` of its page.
     pub environments: BTreeMap<String, u16>,
     /// Which sandboxes the course runs on; empty means all.
     pub kinds: Vec<String>,

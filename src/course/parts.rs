@@ -131,7 +131,7 @@ impl StepReader {
     }
 
     fn yaml_checks(&mut self, fence: &Fence, reader: &mut Reader) {
-        let Some(node) = self.yaml(fence, reader) else { return };
+        let Some(node) = yaml(fence, reader) else { return };
         note_node_uses(&node, UsePlace::Check, &mut self.marks, reader);
         for (check, at) in checks::read(&node, reader) {
             self.add_check(check, at, reader);
@@ -157,7 +157,7 @@ impl StepReader {
     }
 
     fn saves(&mut self, fence: &Fence, reader: &mut Reader) {
-        let Some(node) = self.yaml(fence, reader) else { return };
+        let Some(node) = yaml(fence, reader) else { return };
         note_node_uses(&node, UsePlace::Script, &mut self.marks, reader);
         let Some(fields) = Fields::any(&node, "a `save` fence", reader) else { return };
         for (name, at, value) in fields.entries() {
@@ -197,22 +197,12 @@ impl StepReader {
     }
 
     fn quiz(&mut self, fence: &Fence, reader: &mut Reader) {
-        let Some(node) = self.yaml(fence, reader) else { return };
+        let Some(node) = yaml(fence, reader) else { return };
         let quizzes = match &node.kind {
             Kind::Sequence(items) => items.iter().filter_map(|item| quiz(item, reader)).collect(),
             _ => quiz(&node, reader).into_iter().collect::<Vec<_>>(),
         };
         self.step.body.extend(quizzes.into_iter().map(Part::Quiz));
-    }
-
-    fn yaml(&mut self, fence: &Fence, reader: &mut Reader) -> Option<Node> {
-        let region = Region::new(reader.file, fence.body.clone(), fence.indent);
-        let mistakes = reader.report.count();
-        let node = region.parse(reader.report);
-        if node.is_none() && reader.report.count() == mistakes {
-            reader.error(&fence.opening, "this fence is empty");
-        }
-        node
     }
 
     fn note_uses(&mut self, fence: &Fence, place: UsePlace, reader: &Reader) {
@@ -244,6 +234,17 @@ impl StepReader {
         }
         (self.step, self.marks)
     }
+}
+
+/// The tree of a YAML fence; `None` after what is wrong with it was reported.
+fn yaml(fence: &Fence, reader: &mut Reader) -> Option<Node> {
+    let region = Region::new(reader.file, fence.body.clone(), fence.indent);
+    let mistakes = reader.report.count();
+    let node = region.parse(reader.report);
+    if node.is_none() && reader.report.count() == mistakes {
+        reader.error(&fence.opening, "this fence is empty");
+    }
+    node
 }
 
 fn file(fence: Fence, location: String, reader: &mut Reader) -> Option<FilePart> {

@@ -193,7 +193,7 @@ impl<'a> Builder<'a, '_, '_> {
         let mut language = String::new();
         if let CodeBlockKind::Fenced(info) = kind {
             let mut words = info.split_whitespace();
-            language = words.next().unwrap_or_default().to_owned();
+            words.next().unwrap_or_default().clone_into(&mut language);
             if let Some(verb) = words.next().and_then(Verb::parse) {
                 let message = format!("a `{}` fence inside of a list or a quote", verb.word());
                 self.reader
@@ -385,7 +385,7 @@ fn is_empty(block: &Block) -> bool {
     matches!(block, Block::Paragraph(content) if content.iter().all(|inline| matches!(inline, Inline::SoftBreak)))
 }
 
-/// Makes links of `<${URL}>`, which CommonMark does not take for one before the variable has its value.
+/// Makes links of `<${URL}>`, which `CommonMark` does not take for one before the variable has its value.
 fn autolinked(inlines: Vec<Inline>) -> Vec<Inline> {
     let mut content = Vec::with_capacity(inlines.len());
     for inline in inlines {

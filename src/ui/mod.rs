@@ -4,10 +4,13 @@
 //! nothing of courses or clusters. `NO_COLOR`, `CLICOLOR`, a pipe and a narrow terminal are respected here and
 //! nowhere else.
 
+mod highlight;
 mod interrupt;
 mod progress;
 mod prompt;
+pub mod render;
 mod style;
+pub mod theme;
 
 use std::io::{IsTerminal, Write};
 
@@ -15,6 +18,7 @@ pub use interrupt::Interruptions;
 pub use progress::ProgressLine;
 pub use prompt::{Cancelled, Choice};
 pub use style::Style;
+pub use theme::Theme;
 
 use crate::error::Failure;
 
@@ -31,6 +35,7 @@ pub struct Ui {
     stdout: Stream,
     stderr: Stream,
     interactive: bool,
+    theme: Theme,
 }
 
 /// What is known of an output stream.
@@ -57,7 +62,8 @@ impl Ui {
         let stdout = stream(std::io::stdout().is_terminal(), console::Term::stdout().size_checked());
         let stderr = stream(std::io::stderr().is_terminal(), console::Term::stderr().size_checked());
         let interactive = std::io::stdin().is_terminal() && stdout.terminal && stderr.terminal && !dumb;
-        Self { stdout, stderr, interactive }
+        let theme = Theme::from_environment(stdout.style.is_enabled(), &variable);
+        Self { stdout, stderr, interactive, theme }
     }
 
     /// Whether someone sits there who can be asked.
@@ -73,6 +79,11 @@ impl Ui {
     /// Whether stdout takes colours.
     pub fn has_colour(&self) -> bool {
         self.stdout.style.is_enabled()
+    }
+
+    /// What the renderer may use on stdout.
+    pub fn theme(&self) -> Theme {
+        self.theme
     }
 
     /// How words on stdout are marked.
