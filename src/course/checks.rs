@@ -198,9 +198,11 @@ fn release(fields: &Fields, reader: &mut Reader) -> Option<ReleaseProbe> {
     let name = fields.required_text("name", reader);
     let status = fields.text("status", reader);
     if let (Some(status), Some(node)) = (&status, fields.get("status"))
-        && !status.contains("${") && !STATUSES.contains(&status.as_str()) {
-            reader.error(&node.span, format!("a release is never `{status}`")).suggest(status, STATUSES);
-        }
+        && !status.contains("${")
+        && !STATUSES.contains(&status.as_str())
+    {
+        reader.error(&node.span, format!("a release is never `{status}`")).suggest(status, STATUSES);
+    }
     let probe = ReleaseProbe {
         name: String::new(),
         namespace: fields.text("namespace", reader),
@@ -215,9 +217,10 @@ fn release(fields: &Fields, reader: &mut Reader) -> Option<ReleaseProbe> {
 fn http(fields: &Fields, reader: &mut Reader) -> Option<HttpProbe> {
     let url = fields.required_text("url", reader);
     if let (Some(url), Some(node)) = (&url, fields.get("url"))
-        && !["http://", "https://", "${"].iter().any(|start| url.starts_with(start)) {
-            reader.error(&node.span, format!("`{url}` is no URL")).help("it begins with `http://` or with a variable");
-        }
+        && !["http://", "https://", "${"].iter().any(|start| url.starts_with(start))
+    {
+        reader.error(&node.span, format!("`{url}` is no URL")).help("it begins with `http://` or with a variable");
+    }
     let probe = HttpProbe {
         url: String::new(),
         status: fields.number("status", 100..=599, reader).and_then(|status| u16::try_from(status).ok()),

@@ -111,7 +111,9 @@ fn front_matter(reader: &mut Reader) -> (FrontMatter, usize) {
     };
     let base = file.lines(closing.end..file.text.len()).nth(1).map_or(file.text.len(), |(_, at)| at.start);
     let region = Region::new(file, inside..closing.start, 0);
-    let front = if let Some(node) = region.parse(reader.report) { read_front_matter(&node, reader) } else {
+    let front = if let Some(node) = region.parse(reader.report) {
+        read_front_matter(&node, reader)
+    } else {
         if region.text.trim().is_empty() {
             reader.error(&(start..start + 3), "the front matter needs `title`");
         }

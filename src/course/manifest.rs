@@ -171,9 +171,10 @@ fn read_tool(node: &Node, reader: &mut Reader) -> Option<Tool> {
     let fields = Fields::open(node, "a tool", &["name", "version_min", "optional"], reader)?;
     let version_min = fields.text("version_min", reader);
     if let (Some(version), Some(node)) = (&version_min, fields.get("version_min"))
-        && !version.split('.').all(|part| part.parse::<u32>().is_ok()) {
-            reader.error(&node.span, format!("`{version}` is no version")).help("write it like `\"2.18\"`");
-        }
+        && !version.split('.').all(|part| part.parse::<u32>().is_ok())
+    {
+        reader.error(&node.span, format!("`{version}` is no version")).help("write it like `\"2.18\"`");
+    }
     let name = fields.required_text("name", reader);
     Some(Tool { name: name?, version_min, optional: fields.boolean("optional", reader).unwrap_or(false) })
 }

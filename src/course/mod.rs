@@ -86,7 +86,9 @@ pub fn examine(reference: &CourseReference) -> Examination {
         CourseReference::BuiltIn(id) => (Files::built_in(id), Source::BuiltIn),
         CourseReference::Directory(path) => (Some(Files::Directory(path.clone())), Source::Directory(path.clone())),
     };
-    let course = if let Some(files) = files { read_course(&files, &reference.name(), source, &mut report) } else {
+    let course = if let Some(files) = files {
+        read_course(&files, &reference.name(), source, &mut report)
+    } else {
         let name = reference.name();
         let built_in = built_in();
         let diagnostic = report.fatal(format!("there is no course `{name}`"));
@@ -95,8 +97,7 @@ pub fn examine(reference: &CourseReference) -> Examination {
         } else if Path::new(&name).join("course.yaml").exists() {
             diagnostic.help(format!("for the directory of that name write `./{name}`"));
         } else {
-            diagnostic
-                .help("`tutorial list` shows the courses; a directory is written with a slash: `./my-course`");
+            diagnostic.help("`tutorial list` shows the courses; a directory is written with a slash: `./my-course`");
         }
         None
     };

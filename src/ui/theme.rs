@@ -49,11 +49,16 @@ fn knows_hyperlinks(variable: &impl Fn(&str) -> Option<String>) -> bool {
         return false;
     }
     let program = value("TERM_PROGRAM").unwrap_or_default().to_lowercase();
-    let by_program = ["iterm.app", "wezterm", "vscode", "ghostty", "hyper", "tabby", "rio", "zed"].contains(&program.as_str());
+    let by_program =
+        ["iterm.app", "wezterm", "vscode", "ghostty", "hyper", "tabby", "rio", "zed"].contains(&program.as_str());
     let by_term = ["kitty", "alacritty", "foot", "ghostty", "wezterm"].iter().any(|name| term.contains(name));
     // VTE has them since 0.50.
-    let by_vte = value("VTE_VERSION").and_then(|version| version.parse::<u32>().ok()).is_some_and(|version| version >= 5000);
-    by_program || by_term || by_vte || ["WT_SESSION", "KONSOLE_VERSION", "DOMTERM"].iter().any(|name| value(name).is_some())
+    let by_vte =
+        value("VTE_VERSION").and_then(|version| version.parse::<u32>().ok()).is_some_and(|version| version >= 5000);
+    by_program
+        || by_term
+        || by_vte
+        || ["WT_SESSION", "KONSOLE_VERSION", "DOMTERM"].iter().any(|name| value(name).is_some())
 }
 
 /// The text without characters that steer a terminal.
@@ -86,7 +91,8 @@ pub struct Dress {
 }
 
 impl Dress {
-    pub const NONE: Self = Self { colour: None, bold: false, dim: false, italic: false, underline: false, struck: false };
+    pub const NONE: Self =
+        Self { colour: None, bold: false, dim: false, italic: false, underline: false, struck: false };
 
     pub const fn colour(colour: Colour) -> Self {
         Self { colour: Some(colour), ..Self::NONE }
@@ -154,7 +160,8 @@ mod tests {
     #[test]
     fn hyperlinks_are_for_terminals_that_are_known_to_have_them() {
         fn check(variables: &[(&str, &str)], expected: bool) {
-            let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let variable =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
             assert_eq!(Theme::from_environment(true, variable).hyperlinks, expected, "{variables:?}");
             assert!(!Theme::from_environment(false, variable).hyperlinks, "{variables:?} without colour");
         }

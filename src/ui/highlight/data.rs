@@ -47,7 +47,9 @@ fn key_length(rest: &str) -> Option<usize> {
     let end = if matches!(first, '"' | '\'') {
         line[1..].find(first)? + 2
     } else {
-        line.match_indices(':').map(|(at, _)| at).find(|at| line[at + 1..].is_empty() || line[at + 1..].starts_with(' '))?
+        line.match_indices(':')
+            .map(|(at, _)| at)
+            .find(|at| line[at + 1..].is_empty() || line[at + 1..].starts_with(' '))?
     };
     let is_key = line[end..].starts_with(':') && !line[..end].contains("{{") && !line[..end].contains(" #");
     is_key.then_some(end)

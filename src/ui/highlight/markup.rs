@@ -7,12 +7,18 @@ pub fn html(scanner: &mut Scanner) {
     while let Some(next) = scanner.next() {
         match next {
             '<' if scanner.starts_with("<!--") => scanner.take_through("-->", Token::Comment),
-            '<' if scanner.rest()[1..].starts_with(|c: char| c.is_alphabetic() || "/!?".contains(c)) => html_tag(scanner),
+            '<' if scanner.rest()[1..].starts_with(|c: char| c.is_alphabetic() || "/!?".contains(c)) => {
+                html_tag(scanner)
+            }
             '{' if scanner.take_template() => {}
             '&' => {
                 let rest = scanner.rest();
                 let end = rest.find(|c: char| c == ';' || c.is_whitespace()).unwrap_or(0);
-                if rest[end..].starts_with(';') { scanner.take(end + 1, Token::Variable) } else { scanner.take_one(Token::Plain) }
+                if rest[end..].starts_with(';') {
+                    scanner.take(end + 1, Token::Variable)
+                } else {
+                    scanner.take_one(Token::Plain)
+                }
             }
             _ => scanner.take_one(Token::Plain),
         }

@@ -4,8 +4,8 @@ use super::Token;
 use super::scanner::Scanner;
 
 const SHELL_KEYWORDS: [&str; 18] = [
-    "if", "then", "elif", "else", "fi", "for", "in", "while", "until", "do", "done", "case", "esac", "function", "return",
-    "local", "!", "exit",
+    "if", "then", "elif", "else", "fi", "for", "in", "while", "until", "do", "done", "case", "esac", "function",
+    "return", "local", "!", "exit",
 ];
 
 /// After these a command follows again.

@@ -68,7 +68,9 @@ impl Layout {
     fn list(self, start: Option<u64>, items: &[ListItem], width: usize, depth: usize) -> Vec<Line> {
         let last = start.unwrap_or(0).saturating_add(items.len().saturating_sub(1) as u64);
         let number_width = last.to_string().len() + 2;
-        let is_loose = items.iter().any(|item| item.content.iter().filter(|block| !matches!(block, Block::List { .. })).count() > 1);
+        let is_loose = items
+            .iter()
+            .any(|item| item.content.iter().filter(|block| !matches!(block, Block::List { .. })).count() > 1);
         let mut lines = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let marker = match (item.checked, start) {
