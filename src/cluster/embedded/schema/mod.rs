@@ -1,6 +1,16 @@
 //! What the embedded cluster knows of each kind: resource names, scopes, field types, merge keys.
+//!
+//! The table `definitions.json` is made by `tools/schema` from the published Go modules (`k8s.io/api` and
+//! `k8s.io/client-go` 0.34.2); nothing here is written by hand but the list of kinds.
 
-use serde_json::Value;
+mod definitions;
+mod kinds;
+mod protobuf;
+mod structure;
+
+pub use definitions::{Definition, Field, FieldType, ListType, definition};
+pub use protobuf::decode_protobuf;
+pub use structure::{StructureError, check_structure, prune_unknown};
 
 /// A kind that the cluster serves.
 #[derive(Debug)]
@@ -19,7 +29,7 @@ pub struct Kind {
     pub verbs: &'static [&'static str],
     /// `status`, `scale`, `log`, `exec`, …
     pub subresources: &'static [&'static str],
-    /// The Go type's name in the schema table, `io.k8s.api.apps.v1.Deployment`.
+    /// The type's name in the table, `io.k8s.api.apps.v1.Deployment`.
     pub definition: &'static str,
 }
 
@@ -27,6 +37,18 @@ impl Kind {
     /// `apps/v1`, or `v1` for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.into() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// The kind's own type in the table.
+    pub fn definition(&self) -> &'static Definition {
+        definition(self.definition).expect("the table holds every served kind")
+    }
+
+    fn has_api_version(&self, api_version: &str) -> bool {
+        match api_version.split_once('/') {
+            None => self.group.is_empty() && self.version == api_version,
+            Some((group, version)) => self.group == group && self.version == version,
+        }
     }
 }
 
@@ -38,7 +60,7 @@ impl PartialEq for &'static Kind {
 
 /// Every kind, in the order of discovery.
 pub fn kinds() -> &'static [Kind] {
-    &[]
+    &kinds::KINDS
 }
 
 /// By group, version and plural resource name.
@@ -48,27 +70,5 @@ pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'static 
 
 /// By `apiVersion` and `kind`, as objects carry them.
 pub fn by_kind(api_version: &str, name: &str) -> Option<&'static Kind> {
-    kinds().iter().find(|kind| kind.api_version() == api_version && kind.name == name)
-}
-
-/// A field that an object has and its kind's schema does not, or one of the wrong type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StructureError {
-    /// Strict decoding error, `unknown field "spec.replcas"`.
-    Unknown { path: String },
-    /// As Go's JSON decoder words it.
-    Mistyped { message: String },
-}
-
-/// Compares an object's shape with its kind's schema.
-pub fn check_structure(_kind: &'static Kind, _object: &Value) -> Vec<StructureError> {
-    Vec::new()
-}
-
-/// Removes the fields that the kind's schema does not know, as a Go decoder drops them.
-pub fn prune_unknown(_kind: &'static Kind, _object: &mut Value) {}
-
-/// Decodes an `application/vnd.kubernetes.protobuf` body (`k8s\0`, runtime.Unknown, message) to JSON.
-pub fn decode_protobuf(_bytes: &[u8]) -> Result<Value, String> {
-    Err("not decoded yet".into())
+    kinds().iter().find(|kind| kind.name == name && kind.has_api_version(api_version))
 }
