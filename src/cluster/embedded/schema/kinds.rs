@@ -75,13 +75,7 @@ pub(super) static KINDS: [Kind; 12] = [
         definition: "io.k8s.api.core.v1.Pod",
         ..BASE
     },
-    Kind {
-        name: "Secret",
-        plural: "secrets",
-        singular: "secret",
-        definition: "io.k8s.api.core.v1.Secret",
-        ..BASE
-    },
+    Kind { name: "Secret", plural: "secrets", singular: "secret", definition: "io.k8s.api.core.v1.Secret", ..BASE },
     Kind {
         name: "ServiceAccount",
         plural: "serviceaccounts",

@@ -15,7 +15,9 @@ const DEPTH_MAX: usize = 64;
 /// # Errors
 /// Says what is wrong: no magic number, a kind outside the table, a message that breaks off.
 pub fn decode_protobuf(bytes: &[u8]) -> Result<Value, String> {
-    let body = bytes.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
+    let body = bytes
+        .strip_prefix(MAGIC)
+        .ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     for field in Reader::new(body) {
         match field? {
@@ -194,7 +196,9 @@ fn map_entry(element: &FieldType, pair: &[u8], depth: usize) -> Result<(String, 
 fn value(field_type: &FieldType, wire: &Wire<'_>, depth: usize) -> Result<Value, String> {
     match (field_type, wire) {
         (FieldType::Bool, Wire::Number(number)) => Ok((*number != 0).into()),
-        (FieldType::Int32 | FieldType::Int64 | FieldType::Duration, Wire::Number(number)) => Ok((*number as i64).into()),
+        (FieldType::Int32 | FieldType::Int64 | FieldType::Duration, Wire::Number(number)) => {
+            Ok((*number as i64).into())
+        }
         (FieldType::Float64, Wire::Fixed64(bits)) => Ok(f64::from_bits(*bits).into()),
         (FieldType::String, Wire::Bytes(text)) => Ok(utf8(text)?.into()),
         (FieldType::Bytes, Wire::Bytes(bytes)) => Ok(base64::engine::general_purpose::STANDARD.encode(bytes).into()),

@@ -170,7 +170,9 @@ fn check_quantity(value: &Value) -> Option<StructureError> {
     let message = match value {
         Value::Number(_) => return None,
         Value::String(text) if is_quantity(text) => return None,
-        Value::String(text) if text.is_empty() => "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        Value::String(text) if text.is_empty() => {
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        }
         Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
             "unable to parse quantity's suffix"
         }
