@@ -71,13 +71,16 @@ pub fn read(node: &Node, reader: &mut Reader) -> Vec<Placed> {
 
 fn check(node: &Node, reader: &mut Reader) -> Option<Placed> {
     let fields = Fields::any(node, "a check", reader)?;
-    report_unknown_keys(&fields, reader);
+    let has_unknown_kind = report_unknown_keys(&fields, reader);
     let name = fields.required_text("name", reader);
     let name_span = fields.get("name").map_or(fields.span.clone(), |node| node.span.clone());
     let within = fields.get("within").and_then(|node| duration(node, reader));
     let otherwise = fields.text("else", reader);
     let mut probes = fields.entries().filter(|(key, ..)| KINDS.iter().any(|(kind, _)| kind == key));
     let Some((kind, _, body)) = probes.next() else {
+        if has_unknown_kind {
+            return None;
+        }
         let kinds: Vec<String> = KINDS.iter().map(|(kind, _)| format!("`{kind}`")).collect();
         reader.error(&fields.span, "this check looks at nothing").help(format!("add one of {}", kinds.join(", ")));
         return None;
@@ -91,10 +94,13 @@ fn check(node: &Node, reader: &mut Reader) -> Option<Placed> {
     Some((Check { name: name?, within, otherwise, probe, location }, name_span))
 }
 
-/// Unknown keys of a check, where the field of a kind may have been written one level too high.
-fn report_unknown_keys(fields: &Fields, reader: &mut Reader) {
+/// Reports unknown keys of a check, where the field of a kind may have been written one level too high, and
+/// says whether one of them was meant to be a kind.
+fn report_unknown_keys(fields: &Fields, reader: &mut Reader) -> bool {
+    let mut has_unknown_kind = false;
     for (key, span, _) in fields.entries().filter(|(key, ..)| !KEYS.contains(key)) {
         let is_kind = nearest(key, KINDS.iter().map(|(kind, _)| *kind)).is_some();
+        has_unknown_kind |= is_kind;
         let message =
             if is_kind { format!("unknown kind of check `{key}`") } else { format!("unknown key `{key}` in a check") };
         let owner = KINDS.iter().find(|(kind, known)| known.contains(key) && fields.get(kind).is_some());
@@ -104,6 +110,7 @@ fn report_unknown_keys(fields: &Fields, reader: &mut Reader) {
             None => diagnostic.suggest(key, KEYS),
         };
     }
+    has_unknown_kind
 }
 
 fn probe(kind: &str, body: &Node, reader: &mut Reader) -> Option<Probe> {

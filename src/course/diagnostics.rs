@@ -229,7 +229,8 @@ fn expand(line: &str, span: &Range<usize>) -> (String, usize, usize) {
     let before = show(&line[..span.start]);
     let meant = show(&line[span.clone()]);
     let after = show(&line[span.end..]);
-    let (before_width, meant_width) = (before.width(), meant.trim_end().width());
+    let visible = if meant.trim_end().is_empty() { meant.as_str() } else { meant.trim_end() };
+    let (before_width, meant_width) = (before.width(), visible.width());
     (format!("{before}{meant}{after}").trim_end().to_owned(), before_width, meant_width)
 }
 

@@ -153,8 +153,8 @@ fn check_language(info: &Info, at: &Range<usize>, reader: &mut Reader) {
         && !languages.contains(&info.language.as_str())
         && Verb::parse(&info.language) != Some(verb)
     {
-        let list: Vec<String> =
-            languages.iter().take(2).map(|language| format!("`{language} {}`", verb.word())).collect();
+        let known = languages.iter().filter(|language| matches!(**language, "sh" | "yaml"));
+        let list: Vec<String> = known.map(|language| format!("`{language} {}`", verb.word())).collect();
         let message = format!("`{}` cannot be written in `{}`", verb.word(), info.language);
         reader.error(at, message).help(format!("write {}", list.join(" or ")));
     }

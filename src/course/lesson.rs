@@ -94,19 +94,18 @@ struct FrontMatter {
 /// The front matter and the offset behind it.
 fn front_matter(reader: &mut Reader) -> (FrontMatter, usize) {
     let file = reader.file;
-    let start = if file.text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut lines = file.lines(start..file.text.len());
-    let opens = lines.next().is_some_and(|(line, _)| line.trim_start_matches('\u{feff}').trim_end() == "---");
+    let mut lines = file.lines(0..file.text.len());
+    let opens = lines.next().is_some_and(|(line, _)| line.trim_end() == "---");
     if !opens {
         reader
-            .error(&(start..start), "the front matter is missing")
+            .error(&(0..0), "the front matter is missing")
             .help("begin the lesson with `---`, `title: …`, `---`, each on its own line");
-        return (FrontMatter::default(), start);
+        return (FrontMatter::default(), 0);
     }
     let inside = lines.next().map_or(file.text.len(), |(_, at)| at.start);
     let closing = file.lines(inside..file.text.len()).find(|(line, _)| line.trim_end() == "---");
     let Some((_, closing)) = closing else {
-        reader.error(&(start..start + 3), "the front matter is never closed").help("end it with a line `---`");
+        reader.error(&(0..3), "the front matter is never closed").help("end it with a line `---`");
         return (FrontMatter::default(), file.text.len());
     };
     let base = file.lines(closing.end..file.text.len()).nth(1).map_or(file.text.len(), |(_, at)| at.start);
@@ -115,7 +114,7 @@ fn front_matter(reader: &mut Reader) -> (FrontMatter, usize) {
         read_front_matter(&node, reader)
     } else {
         if region.text.trim().is_empty() {
-            reader.error(&(start..start + 3), "the front matter needs `title`");
+            reader.error(&(0..3), "the front matter needs `title`");
         }
         FrontMatter::default()
     };
@@ -218,7 +217,7 @@ fn add_to_introduction(lesson: &mut Lesson, element: Element, reader: &mut Reade
                 let message = format!("a `{}` fence before the first step", verb.word());
                 reader.error(&fence.opening, message).help("a step begins with `## Title {#id}`");
             }
-            lesson.introduction.push(fence.display());
+            lesson.introduction.push(fence.display(reader));
         }
         ElementKind::Marked { .. } => {
             let first_line = reader.file.lines(element.span.clone()).next().map_or(element.span, |(_, line)| line);
@@ -270,8 +269,9 @@ fn add_marked(
         }
     }
     if content.is_empty() {
+        let start = reader.file.text[..arguments.start].rfind('[').unwrap_or(arguments.start);
         let what = if marker == Marker::Hint { "this hint is empty" } else { "this debrief is empty" };
-        reader.error(&(arguments.start.saturating_sub(1)..arguments.end), what);
+        reader.error(&(start..arguments.end + 1), what);
     }
     match marker {
         Marker::Debrief => step.step.debrief.extend(content),

@@ -21,7 +21,7 @@ pub struct Manifest {
     pub description: String,
     pub objectives: Vec<String>,
     pub lessons: Vec<Spanned>,
-    /// Where the list of lessons stands.
+    /// Where the key `lessons` stands.
     pub lessons_span: Range<usize>,
     pub repository: String,
     pub sandbox: SandboxNeeds,
@@ -75,7 +75,7 @@ fn read_fields(fields: &Fields, reader: &mut Reader) -> Manifest {
         description: fields.text("description", reader).unwrap_or_default().trim().to_owned(),
         objectives: fields.texts("objectives", reader),
         lessons: lessons_node.map(|node| read_lessons(node, reader)).unwrap_or_default(),
-        lessons_span: lessons_node.map(|node| node.span.clone()).unwrap_or_default(),
+        lessons_span: fields.key_span("lessons"),
         repository,
         sandbox,
         tools: fields.get("tools").map(|node| read_tools(node, reader)).unwrap_or_default(),

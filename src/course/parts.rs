@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::check::{Check, Probe};
 use super::checks;
 use super::fence::{Info, Spanned, Verb, parse_info};
@@ -10,6 +12,9 @@ use super::model::{FileMode, FilePart, NamedScript, Part, Quiz, QuizOption, Save
 use super::variables::{is_name, references};
 use super::yaml::{Fields, Kind, Node, Reader, Region};
 use crate::markdown::Block;
+
+/// What a usual terminal shows side by side.
+const DIAGRAM_COLUMNS_MAX: usize = 80;
 
 /// A fence as it stands in the file.
 pub struct Fence {
@@ -25,8 +30,16 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// The fence as it is shown where it has no meaning of its own.
-    pub fn display(&self) -> Block {
+    /// The fence as it is shown where it has no meaning of its own. A diagram must fit into a usual terminal, for
+    /// it cannot be wrapped.
+    pub fn display(&self, reader: &mut Reader) -> Block {
+        if matches!(self.info.language.as_str(), "" | "text") {
+            let file = reader.file;
+            if let Some((line, at)) = file.lines(self.body.clone()).find(|(line, _)| line.width() > DIAGRAM_COLUMNS_MAX) {
+                let message = format!("this line is {} columns wide, a usual terminal has 80", line.width());
+                reader.warning(&at, message);
+            }
+        }
         let text = self.text.trim_end_matches('\n').to_owned();
         Block::Code { language: self.info.language.clone(), text, label: None }
     }
@@ -38,15 +51,15 @@ pub fn fence(span: &Range<usize>, reader: &mut Reader) -> Option<Fence> {
     let mut lines: Vec<(&str, Range<usize>)> = file.lines(span.clone()).collect();
     let (first, opening) = lines.first().cloned()?;
     lines.remove(0);
-    let indent = first.len() - first.trim_start().len();
-    let character = first.trim_start().chars().next().unwrap_or('`');
-    let length = first.trim_start().chars().take_while(|c| *c == character).count();
+    let indent = first.find(['`', '~'])?;
+    let character = if first[indent..].starts_with('~') { '~' } else { '`' };
+    let length = first[indent..].chars().take_while(|c| *c == character).count();
     let info_start = indent + length;
     let info = parse_info(&first[info_start..], opening.start + info_start, reader);
     let closes = |line: &str| line.trim().chars().all(|c| c == character) && line.trim().chars().count() >= length;
     let Some((_, closing)) = lines.pop_if(|(line, _)| closes(line)) else {
         let end = character.to_string().repeat(length);
-        reader.error(&opening, "this fence is never closed").help(format!("end it with a line `{end}`"));
+        reader.error(&opening, "this fence is never closed").help(format!("end it with a line {end}"));
         return None;
     };
     let body = lines.first().map_or(closing.start, |(_, first)| first.start)..closing.start;
@@ -90,7 +103,7 @@ impl StepReader {
         let Some(fence) = fence(span, reader) else { return };
         let Some(verb) = fence.info.verb else {
             self.note_uses(&fence, UsePlace::Shown, reader);
-            self.step.body.push(Part::Prose(fence.display()));
+            self.step.body.push(Part::Prose(fence.display(reader)));
             return;
         };
         if fence.text.trim().is_empty() && verb != Verb::File {

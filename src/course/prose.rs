@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, OffsetIter, Options, Parser, Tag};
 
+use super::diagnostics::nearest;
 use super::fence::Verb;
 use super::source::SourceFile;
 use super::yaml::Reader;
@@ -117,8 +118,8 @@ impl<'a> Builder<'a, '_, '_> {
                 format!("unknown marker `[!{word}]`")
             };
             let diagnostic = self.reader.error(&at, message);
-            if !MARKERS.contains(&word) {
-                diagnostic.suggest(word, MARKERS);
+            if let Some(near) = nearest(word, MARKERS).filter(|near| *near != word) {
+                diagnostic.help(format!("did you mean `[!{near}]`?"));
             }
         }
         Some(ElementKind::Block(quoted(alert, self.nested(0))))

@@ -6,6 +6,7 @@ use super::diagnostics::Report;
 use super::lesson::{ParsedLesson, StepMarks, UsePlace};
 use super::manifest::Manifest;
 use super::source::SourceFile;
+use super::variables::is_name;
 
 /// Variables that belong to the shell or to the session; a course cannot save them.
 const RESERVED: [&str; 12] =
@@ -55,8 +56,7 @@ fn saved_names<'a>(steps: &[Placed<'a>], standard: &[String], report: &mut Repor
     let mut saved = HashMap::new();
     for (index, step) in steps.iter().enumerate() {
         for (name, span) in &step.marks.saves {
-            let reserved =
-                RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+            let reserved = is_reserved(name);
             if standard.contains(name) || reserved {
                 let owner = if reserved { "the shell" } else { "the course" };
                 report
@@ -83,7 +83,7 @@ fn uses(
         }
         match (saved.get(found.name.as_str()), found.place) {
             (Some(by), _) if *by < index => {}
-            (Some(by), UsePlace::Shown) if *by == index => {
+            (Some(by), _) if *by == index => {
                 let message = format!("`{}` is saved only when this step passes", found.name);
                 report.error(step.file, found.span.clone(), message).help("use it from the next step on");
             }
@@ -92,31 +92,34 @@ fn uses(
                 report.error(step.file, found.span.clone(), message);
             }
             (None, UsePlace::Check) => {
-                let names = standard.iter().map(String::as_str).chain(saved.keys().copied());
                 report
                     .error(step.file, found.span.clone(), format!("the variable `{}` is not declared", found.name))
-                    .suggest(&found.name, sorted(names));
+                    .suggest(&found.name, known_names(standard, saved));
             }
             (None, UsePlace::Script) if looks_declared(&found.name) => {
-                let names = standard.iter().map(String::as_str).chain(saved.keys().copied());
                 report
                     .warning(step.file, found.span.clone(), format!("nothing sets the variable `{}`", found.name))
-                    .suggest(&found.name, sorted(names));
+                    .suggest(&found.name, known_names(standard, saved));
             }
             (None, _) => {}
         }
     }
 }
 
-fn sorted<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let mut names: Vec<&str> = names.collect();
+fn known_names<'n>(standard: &'n [String], saved: &HashMap<&'n str, usize>) -> Vec<&'n str> {
+    let names = standard.iter().map(String::as_str).chain(saved.keys().copied());
+    let mut names: Vec<&str> = names.filter(|name| is_name(name) && !is_reserved(name)).collect();
     names.sort_unstable();
+    names.dedup();
     names
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a shell variable looks like one that the course would have to declare.
 fn looks_declared(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        && !RESERVED.contains(&name)
-        && !RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        && !is_reserved(name)
 }

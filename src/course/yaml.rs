@@ -356,6 +356,11 @@ impl<'n> Fields<'n> {
         self.entries.iter()
     }
 
+    /// Where a key stands, or the whole mapping where it is missing.
+    pub fn key_span(&self, key: &str) -> Range<usize> {
+        self.entries.iter().find(|(name, ..)| *name == key).map_or(self.span.clone(), |(_, span, _)| span.clone())
+    }
+
     pub fn get(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().find(|(name, ..)| *name == key).map(|(_, _, node)| *node)
     }
