@@ -35,7 +35,8 @@ impl Fence {
     pub fn display(&self, reader: &mut Reader) -> Block {
         if matches!(self.info.language.as_str(), "" | "text") {
             let file = reader.file;
-            if let Some((line, at)) = file.lines(self.body.clone()).find(|(line, _)| line.width() > DIAGRAM_COLUMNS_MAX) {
+            if let Some((line, at)) = file.lines(self.body.clone()).find(|(line, _)| line.width() > DIAGRAM_COLUMNS_MAX)
+            {
                 let message = format!("this line is {} columns wide, a usual terminal has 80", line.width());
                 reader.warning(&at, message);
             }

@@ -171,15 +171,51 @@ fn a_built_in_course_can_be_written_to_a_directory() {
 
 /// Pieces of lessons, right and wrong, out of which odd ones can be made.
 const SHARDS: [&str; 40] = [
-    "---\n", "title: T\n", "time: 5\n", "## S {#s}\n", "## S\n", "##  {#}\n", "# H\n", "===\n", "```sh run\n", "```\n", "~~~~\n",
-    "```yaml check\n", "- name: a\n", "  git: { clean: true }\n", "  kubernetes: {kind: Pod, name: \"${X}\"}\n", "\tx: y\n",
-    "  within: 5s\n", "```yaml save\n", "```yaml quiz\n", "options:\n", "  - text: a\n", "> [!HINT]\n", "> [!HINT when=\"a\"]\n",
-    "> [!DEBRIEF]\n", "> > > text\n", "- list\n", "  1. item\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n", "${NAME}", "$${", "<br>",
-    "<!-- c -->\n", "\r\n", "\n", "é宽", "&a *a", "{{ .Values.x }}", "```x y z=\"", "path=\"a b\" mode=patch\n", "\u{feff}",
+    "---\n",
+    "title: T\n",
+    "time: 5\n",
+    "## S {#s}\n",
+    "## S\n",
+    "##  {#}\n",
+    "# H\n",
+    "===\n",
+    "```sh run\n",
+    "```\n",
+    "~~~~\n",
+    "```yaml check\n",
+    "- name: a\n",
+    "  git: { clean: true }\n",
+    "  kubernetes: {kind: Pod, name: \"${X}\"}\n",
+    "\tx: y\n",
+    "  within: 5s\n",
+    "```yaml save\n",
+    "```yaml quiz\n",
+    "options:\n",
+    "  - text: a\n",
+    "> [!HINT]\n",
+    "> [!HINT when=\"a\"]\n",
+    "> [!DEBRIEF]\n",
+    "> > > text\n",
+    "- list\n",
+    "  1. item\n",
+    "| a | b |\n| --- | --- |\n| 1 | 2 |\n",
+    "${NAME}",
+    "$${",
+    "<br>",
+    "<!-- c -->\n",
+    "\r\n",
+    "\n",
+    "é宽",
+    "&a *a",
+    "{{ .Values.x }}",
+    "```x y z=\"",
+    "path=\"a b\" mode=patch\n",
+    "\u{feff}",
 ];
 
 fn odd_text() -> impl Strategy<Value = String> {
-    let shard = prop_oneof![8 => proptest::sample::select(SHARDS.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
+    let shard =
+        prop_oneof![8 => proptest::sample::select(SHARDS.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
     proptest::collection::vec(shard, 0..40).prop_map(|shards| shards.concat())
 }
 
@@ -217,7 +253,8 @@ fn deep_nesting_is_a_mistake_and_no_overflow() {
         let _ = diagnostics.render(false);
     }
     for unit in ["[", "{a: ", "- ", "? "] {
-        let (_, diagnostics) = read(&format!("---\ntitle: T\n---\n## S {{#s}}\n\n```yaml check\n{}\n```\n", unit.repeat(3000)));
+        let (_, diagnostics) =
+            read(&format!("---\ntitle: T\n---\n## S {{#s}}\n\n```yaml check\n{}\n```\n", unit.repeat(3000)));
         assert!(diagnostics.has_errors());
     }
 }

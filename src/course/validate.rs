@@ -120,6 +120,5 @@ fn is_reserved(name: &str) -> bool {
 
 /// Whether a shell variable looks like one that the course would have to declare.
 fn looks_declared(name: &str) -> bool {
-    name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        && !is_reserved(name)
+    name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') && !is_reserved(name)
 }
