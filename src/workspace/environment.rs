@@ -53,7 +53,37 @@ pub fn session_variables(facts: &Facts<'_>) -> Vec<(String, String)> {
     set("WERF_TELEMETRY", "0".into());
     set("WERF_SYNCHRONIZATION", ":local".into());
     git_variables(facts.git, facts.inherited, &mut set);
+    let added: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "PATH").collect();
+    let added = added.join(" ");
+    pairs.push((ADDED.into(), added));
     pairs
+}
+
+/// Names what a session added to the environment, so that a command inside it can tell it from the learner's own.
+const ADDED: &str = "TUTORIAL_ADDED";
+
+/// The environment as it was before a session added to it.
+pub fn without_session(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut own = environment.clone();
+    let Some(added) = own.remove(ADDED) else { return own };
+    for name in added.split(' ') {
+        match (name, name.strip_prefix("GIT_CONFIG_KEY_").and_then(|number| number.parse::<usize>().ok())) {
+            // Ours is the last entry: the learner's are those before it.
+            (_, Some(0)) => {
+                own.remove("GIT_CONFIG_COUNT");
+                own.remove(name);
+            }
+            (_, Some(number)) => {
+                own.insert("GIT_CONFIG_COUNT".into(), number.to_string());
+                own.remove(name);
+            }
+            ("GIT_CONFIG_COUNT", None) => {}
+            _ => {
+                own.remove(name);
+            }
+        }
+    }
+    own
 }
 
 fn git_variables(git: GitFacts, inherited: &BTreeMap<String, String>, set: &mut impl FnMut(&str, String)) {
@@ -72,13 +102,9 @@ fn git_variables(git: GitFacts, inherited: &BTreeMap<String, String>, set: &mut 
         identity("EMAIL", "learner@example.com");
     }
     if !git.has_default_branch {
-        // Entries that are there already keep their numbers: ours is added behind them, once.
-        let count = inherited.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
-        let ours = (0..count).find(|number| {
-            inherited.get(&format!("GIT_CONFIG_KEY_{number}")).is_some_and(|key| key == "init.defaultBranch")
-        });
-        let number = ours.unwrap_or(count);
-        set("GIT_CONFIG_COUNT", count.max(number + 1).to_string());
+        // The learner's own entries keep their numbers: ours is added behind them.
+        let number = inherited.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+        set("GIT_CONFIG_COUNT", (number + 1).to_string());
         set(&format!("GIT_CONFIG_KEY_{number}"), "init.defaultBranch".into());
         set(&format!("GIT_CONFIG_VALUE_{number}"), "main".into());
     }

@@ -1,0 +1,52 @@
+//! What the process was given: its terminal, settings, environment, runtime. Made once, passed down.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::settings::Settings;
+use crate::ui::{Interruptions, Ui};
+use crate::workspace::environment;
+
+/// The process's surroundings.
+#[derive(Debug)]
+pub struct Host {
+    pub ui: Ui,
+    pub settings: Settings,
+    /// The learner's environment, without what a session added to it.
+    pub environment: BTreeMap<String, String>,
+    /// `TUTORIAL_DIR`: the workspace of the shell that this runs in.
+    pub session_directory: Option<PathBuf>,
+    pub current_directory: PathBuf,
+    /// This binary.
+    pub program: PathBuf,
+    pub runtime: tokio::runtime::Runtime,
+    pub interruptions: Interruptions,
+}
+
+impl Host {
+    /// Looks around.
+    pub fn of_this_process() -> std::io::Result<Self> {
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let variable = |name: &str| variables.get(name).cloned();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let program = std::env::current_exe()?;
+        Ok(Self {
+            ui: Ui::from_environment(variable),
+            settings: Settings::from_environment(variable),
+            session_directory: variable("TUTORIAL_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
+            environment: environment::without_session(&variables),
+            current_directory: std::env::current_dir()?,
+            program: program.canonicalize().unwrap_or(program),
+            interruptions: Interruptions::listen(runtime.handle()),
+            runtime,
+        })
+    }
+
+    /// Seconds since 1970.
+    pub fn now() -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+}
