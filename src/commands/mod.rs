@@ -1,13 +1,93 @@
 //! One file per command; this one parses and dispatches.
 
+mod cluster;
+mod completions;
+mod doctor;
+mod env;
+mod help;
+mod list;
+mod moves;
+mod open;
+mod remove;
+mod reset;
+mod shell;
+mod start;
+mod status;
+mod verify;
+
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::args::Args;
+use crate::args::{Args, Command};
+use crate::error::{Exit, Failure};
+use crate::session::Host;
 
 /// Runs the program under the name it was called by.
 pub fn main() -> ExitCode {
-    let _ = Args::parse();
-    ExitCode::SUCCESS
+    let mut words = std::env::args_os();
+    let called = words.next().map(std::path::PathBuf::from).unwrap_or_default();
+    let arguments = || std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    match called.file_name().and_then(|name| name.to_str()) {
+        Some("werf") => ExitCode::from(crate::agent::main(&arguments())),
+        Some("kubectl") => ExitCode::from(crate::kubectl::main(&arguments())),
+        _ => tutorial(),
+    }
+}
+
+fn tutorial() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done });
+        }
+    };
+    let host = match Host::of_this_process() {
+        Ok(host) => host,
+        Err(error) => {
+            eprintln!("error: the process could not look around\ncaused by: {error}");
+            return ExitCode::from(Exit::NotYet);
+        }
+    };
+    let exit = match run(&host, args) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            host.ui.failure(&failure);
+            failure.exit
+        }
+    };
+    // Tasks that still run in the background have nothing to finish.
+    host.runtime.shutdown_background();
+    ExitCode::from(exit)
+}
+
+fn run(host: &Host, args: Args) -> Result<Exit, Failure> {
+    let Some(command) = args.command else {
+        host.ui.data(&Args::command().render_help().to_string());
+        return Ok(Exit::Done);
+    };
+    match command {
+        Command::Start(arguments) => start::run(host, &arguments),
+        Command::Verify(arguments) => verify::run(host, &arguments),
+        Command::Status(arguments) => status::run(host, &arguments),
+        Command::Next(arguments) => moves::next(host, &arguments),
+        Command::Back(arguments) => moves::back(host, &arguments),
+        Command::Goto(arguments) => moves::goto(host, &arguments),
+        Command::Skip(arguments) => moves::skip(host, &arguments),
+        Command::Hint(arguments) => help::hint(host, &arguments),
+        Command::Solve(arguments) => help::solve(host, &arguments),
+        Command::Run(arguments) => help::run(host, &arguments),
+        Command::Reset(arguments) => reset::reset(host, &arguments),
+        Command::Undo(arguments) => reset::undo(host, &arguments),
+        Command::Shell(arguments) => shell::run(host, &arguments),
+        Command::Env(arguments) => env::run(host, &arguments),
+        Command::Open(arguments) => open::run(host, &arguments),
+        Command::List(arguments) => list::run(host, &arguments),
+        Command::Doctor(arguments) => doctor::run(host, &arguments),
+        Command::Cluster(arguments) => cluster::run(host, &arguments),
+        Command::Stop(arguments) => remove::stop(host, &arguments),
+        Command::Remove(arguments) => remove::remove(host, &arguments),
+        Command::Completions(arguments) => completions::run(host, &arguments),
+    }
 }

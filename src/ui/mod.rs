@@ -108,6 +108,11 @@ impl Ui {
         self.data(&format!("{text}\n"));
     }
 
+    /// A text for stdout, each line wrapped to its width.
+    pub fn wrapped(&self, text: &str) -> String {
+        wrap(text, self.stdout.width)
+    }
+
     /// Says something on stderr, wrapped to the terminal's width.
     pub fn say(&self, text: &str) {
         self.say_as_is(&wrap(text, self.stderr.width));

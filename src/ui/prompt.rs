@@ -1,7 +1,7 @@
 //! What is asked, by dialoguer. Every question has an answer that is taken where nobody can be asked.
 
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
-use dialoguer::{Confirm, Select};
+use dialoguer::{Confirm, MultiSelect, Select};
 
 use super::Ui;
 use crate::error::{Exit, Failure};
@@ -35,6 +35,16 @@ impl Ui {
             .interact_opt()
             .map_err(|error| cancelled(&error))?;
         Ok(chosen.and_then(|index| choices.get(index)).map(|choice| choice.value.clone()))
+    }
+
+    /// Asks which ones of the choices. Escape is `None`.
+    pub fn choose_several(&self, prompt: &str, labels: &[&str]) -> Result<Option<Vec<usize>>, Cancelled> {
+        MultiSelect::with_theme(&*self.prompt_theme())
+            .with_prompt(prompt)
+            .items(labels)
+            .report(false)
+            .interact_opt()
+            .map_err(|error| cancelled(&error))
     }
 
     /// Asks yes or no. Where nobody can be asked, the answer is no.

@@ -1,0 +1,14 @@
+//! `tutorial completions`: a completion script for the learner's shell.
+
+use clap::CommandFactory;
+
+use crate::args::{Args, CompletionsArgs};
+use crate::error::{Exit, Failure};
+use crate::session::Host;
+
+pub fn run(host: &Host, arguments: &CompletionsArgs) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Args::command(), "tutorial", &mut script);
+    host.ui.data(&String::from_utf8_lossy(&script));
+    Ok(Exit::Done)
+}

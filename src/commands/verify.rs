@@ -1,0 +1,72 @@
+//! `tutorial verify`: checks a step.
+
+use std::time::Duration;
+
+use crate::args::VerifyArgs;
+use crate::error::{Exit, Failure};
+use crate::session::verify::{Patience, Report};
+use crate::session::{Host, Session, state};
+
+/// How often `--watch` looks again.
+const WATCH_PERIOD: Duration = Duration::from_millis(700);
+
+pub fn run(host: &Host, arguments: &VerifyArgs) -> Result<Exit, Failure> {
+    let mut session = Session::open(host, &arguments.workspace)?;
+    let id = match &arguments.step {
+        Some(step) => state::find(&session.course, step)?.id().to_owned(),
+        None => session.progress.current.clone(),
+    };
+    if arguments.watch {
+        return watch(&mut session, &id, arguments.explain);
+    }
+    let line = host.ui.progress("checking");
+    let report = session.verify(Some(&id), Patience::AsWritten);
+    line.clear();
+    let report = report?;
+    if arguments.json {
+        host.ui.line(&report.to_json());
+        return Ok(report.exit());
+    }
+    tell(&session, &report, arguments.explain);
+    Ok(report.exit())
+}
+
+fn tell(session: &Session<'_>, report: &Report, explain: bool) {
+    let ui = &session.host.ui;
+    let style = ui.conversation_style();
+    session.tell(report, explain);
+    let is_current = session.progress.current == report.step;
+    if report.passed() && report.verdicts.is_empty() {
+        ui.say(&style.commands("There is nothing to check here: this step is for reading. `tutorial next` goes on."));
+    } else if report.passed() && is_current {
+        session.tell_debrief();
+        let next = match state::after(&session.course, &report.step) {
+            Some(_) => "\nAll good. Go on with `tutorial next`.",
+            None => "\nAll good. That was the last step.",
+        };
+        ui.say(&style.commands(next));
+    } else if !report.passed() && is_current {
+        ui.say(&style.commands("\nNot yet. `tutorial hint` helps, `tutorial solve` shows the solution."));
+    }
+}
+
+/// Looks again and again, tells what changed, ends when everything passes.
+fn watch(session: &mut Session<'_>, id: &str, explain: bool) -> Result<Exit, Failure> {
+    let ui = &session.host.ui;
+    let mut told: Option<String> = None;
+    loop {
+        let report = session.observe(id, Patience::Once)?;
+        let text = report.render(ui.style(), ui.width(), explain);
+        if report.passed() {
+            session.record(&report)?;
+            tell(session, &report, explain);
+            return Ok(report.exit());
+        }
+        if told.as_ref() != Some(&text) {
+            ui.data(&format!("\n{text}"));
+            told = Some(text);
+        }
+        std::thread::sleep(WATCH_PERIOD);
+        session.refresh();
+    }
+}

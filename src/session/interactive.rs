@@ -1,0 +1,464 @@
+//! The session at a terminal: shows the step, offers what can be done, does it, until the learner leaves.
+
+use super::autoplay::Transcript;
+use super::moves::Advance;
+use super::state::{self, StepState};
+use super::verify::{Patience, Report};
+use super::{Session, show, solution};
+use crate::course::model::{Part, Quiz};
+use crate::error::{Exit, Failure};
+use crate::ui::Choice;
+use crate::workspace::lock::SessionLock;
+
+/// What a learner can choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    GoOn,
+    AnswerQuiz,
+    Shell,
+    Run,
+    WriteFiles,
+    Check,
+    Hint,
+    Solve,
+    Skip,
+    Back,
+    ShowAgain,
+    Quit,
+}
+
+/// What the menu depends on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact about the step, and all may be combined")]
+pub struct Situation {
+    pub passed: bool,
+    pub has_checks: bool,
+    pub open_quizzes: usize,
+    pub commands: usize,
+    pub files: usize,
+    pub hints_shown: usize,
+    pub hints: usize,
+    pub has_solution: bool,
+    pub is_first: bool,
+    pub is_last: bool,
+}
+
+/// What is offered, the likeliest first.
+pub fn menu(situation: Situation) -> Vec<Action> {
+    let to_do = situation.has_checks && !situation.passed;
+    let mut actions = Vec::new();
+    let mut offer = |wanted: bool, action: Action| {
+        if wanted {
+            actions.push(action);
+        }
+    };
+    offer(situation.open_quizzes > 0 && !to_do, Action::AnswerQuiz);
+    offer(!to_do, Action::GoOn);
+    offer(to_do, Action::Shell);
+    offer(situation.files > 0, Action::WriteFiles);
+    offer(situation.commands > 0, Action::Run);
+    offer(situation.has_checks, Action::Check);
+    offer(to_do && situation.hints_shown < situation.hints, Action::Hint);
+    offer(to_do && situation.has_solution, Action::Solve);
+    offer(to_do, Action::Skip);
+    offer(!to_do, Action::Shell);
+    offer(!situation.is_first, Action::Back);
+    offer(true, Action::ShowAgain);
+    offer(true, Action::Quit);
+    actions
+}
+
+fn label(action: Action, situation: Situation) -> String {
+    let count = |number: usize, one: &str, many: &str| {
+        if number == 1 { one.to_owned() } else { format!("{many} ({number})") }
+    };
+    match action {
+        Action::GoOn if situation.is_last => "Finish".into(),
+        Action::GoOn => "Go on".into(),
+        Action::AnswerQuiz => count(situation.open_quizzes, "Answer the question", "Answer the questions"),
+        Action::Shell => "Open a shell here".into(),
+        Action::Run => count(situation.commands, "Run the step's commands", "Run the step's commands"),
+        Action::WriteFiles => count(situation.files, "Write the step's file for me", "Write the step's files for me"),
+        Action::Check => "Check this step".into(),
+        Action::Hint => format!("Hint ({} of {})", situation.hints_shown + 1, situation.hints),
+        Action::Solve => "Show the solution and apply it".into(),
+        Action::Skip => "Skip this step (applies the solution)".into(),
+        Action::Back => "Go back a step".into(),
+        Action::ShowAgain => "Show the step again".into(),
+        Action::Quit => "Quit; your progress is kept".into(),
+    }
+}
+
+/// Whether the learner stays.
+enum Then {
+    /// The same step, menu again.
+    Stay,
+    /// Another step: it is shown.
+    Show,
+    Leave,
+}
+
+impl Session<'_> {
+    /// Plays the course with the learner.
+    pub fn play(&mut self, is_new: bool) -> Result<(), Failure> {
+        let _session = self.announce(is_new);
+        'steps: loop {
+            if self.text_needs_sandbox() {
+                self.ready()?;
+            }
+            self.host.ui.data(&self.step_text());
+            self.prepare()?;
+            self.write_prompt();
+            let shown = self.progress.current.clone();
+            loop {
+                let then = self.choose()?;
+                self.refresh();
+                match then {
+                    Then::Leave => return Ok(()),
+                    Then::Show => continue 'steps,
+                    Then::Stay if self.progress.current != shown => {
+                        self.host.ui.say("You moved on in another terminal.");
+                        continue 'steps;
+                    }
+                    Then::Stay => {}
+                }
+            }
+        }
+    }
+
+    /// Welcomes the learner; a second session at the same time is told of the first.
+    fn announce(&self, is_new: bool) -> Option<SessionLock> {
+        let ui = &self.host.ui;
+        let style = ui.conversation_style();
+        let (done, total) = state::counts(&self.course, &self.progress);
+        if is_new {
+            let mut text = format!("{}\n{}\n", style.bold(&self.course.title), self.course.description.trim());
+            let minutes: u32 = self.course.lessons.iter().filter_map(|lesson| lesson.minutes).sum();
+            if minutes > 0 {
+                text.push_str(&style.dim(&format!("{} lessons, {total} steps, about {minutes} minutes", self.course.lessons.len())));
+            }
+            ui.say(text.trim_end());
+        } else if done == total {
+            ui.say(&format!("Welcome back. You have finished {}.", style.bold(&self.course.title)));
+        } else {
+            ui.say(&format!("Welcome back. {done} of {total} steps are done."));
+        }
+        match SessionLock::acquire(&self.workspace) {
+            Ok(lock) => Some(lock),
+            Err(_) => {
+                ui.say(&style.dim("This course is open in another terminal too; both show the same progress."));
+                None
+            }
+        }
+    }
+
+    fn situation(&self) -> Result<Situation, Failure> {
+        let place = self.place()?;
+        let record = self.progress.step(place.id());
+        let step = place.step;
+        Ok(Situation {
+            passed: state::state_of(&self.progress, place.id()) != StepState::Current,
+            has_checks: !step.checks.is_empty(),
+            open_quizzes: step.quizzes().count().saturating_sub(record.quizzes.len()),
+            commands: solution::offered(step).len(),
+            files: step.body.iter().filter(|part| matches!(part, Part::File(_))).count(),
+            hints_shown: record.hints,
+            hints: step.hints.len(),
+            has_solution: !solution::deeds(step).is_empty(),
+            is_first: place.number == 1,
+            is_last: place.number == place.steps,
+        })
+    }
+
+    fn choose(&mut self) -> Result<Then, Failure> {
+        let situation = self.situation()?;
+        let choices: Vec<Choice<Action>> =
+            menu(situation).into_iter().map(|action| Choice { label: label(action, situation), value: action }).collect();
+        let Some(action) = self.host.ui.choose("What next?", &choices)? else { return Ok(Then::Stay) };
+        match self.act(action) {
+            Ok(then) => Ok(then),
+            // What went wrong is told; the session goes on.
+            Err(failure) if failure.exit != Exit::Interrupted => {
+                self.host.ui.failure(&failure);
+                Ok(Then::Stay)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Result<Then, Failure> {
+        match action {
+            Action::GoOn => return self.go_on(),
+            Action::AnswerQuiz => self.ask_quizzes()?,
+            Action::Shell => {
+                self.host.ui.say("Type `exit` to come back here; the step is checked then.");
+                self.shell()?;
+                self.refresh();
+                self.check(Patience::Once)?;
+            }
+            Action::Run => {
+                self.run_offered()?;
+                self.check(Patience::AsWritten)?;
+            }
+            Action::WriteFiles => self.write_files()?,
+            Action::Check => self.check(Patience::AsWritten)?,
+            Action::Hint => self.hint()?,
+            Action::Solve => {
+                self.show_solution()?;
+                if self.host.ui.confirm("Apply it?", true)? {
+                    self.solve(&mut Transcript::new(&self.host.ui))?;
+                    self.check(Patience::AsWritten)?;
+                }
+            }
+            Action::Skip => {
+                let advance = self.skip(&mut Transcript::new(&self.host.ui))?;
+                return self.arrive(&advance);
+            }
+            Action::Back => {
+                self.back()?;
+                return Ok(Then::Show);
+            }
+            Action::ShowAgain => return Ok(Then::Show),
+            Action::Quit => {
+                let style = self.host.ui.conversation_style();
+                self.host.ui.say(&style.commands("Your progress is kept. Go on with `tutorial start`."));
+                return Ok(Then::Leave);
+            }
+        }
+        Ok(Then::Stay)
+    }
+
+    fn go_on(&mut self) -> Result<Then, Failure> {
+        let advance = self.advance()?;
+        self.arrive(&advance)
+    }
+
+    fn arrive(&mut self, advance: &Advance) -> Result<Then, Failure> {
+        match advance {
+            Advance::Entered => Ok(Then::Show),
+            Advance::NotYet(report) => {
+                self.tell(report, false);
+                Ok(Then::Stay)
+            }
+            Advance::Finished => {
+                self.host.ui.data(&self.summary());
+                Ok(Then::Leave)
+            }
+        }
+    }
+
+    /// Checks the step, tells what came of it, and why it was right.
+    pub fn check(&mut self, patience: Patience) -> Result<(), Failure> {
+        if self.place()?.step.checks.is_empty() {
+            return Ok(());
+        }
+        let line = self.host.ui.progress("checking");
+        let report = self.verify(None, patience);
+        line.clear();
+        let report = report?;
+        self.tell(&report, false);
+        if report.passed() {
+            self.tell_debrief();
+        }
+        Ok(())
+    }
+
+    /// Prints the verdicts.
+    pub fn tell(&self, report: &Report, explain: bool) {
+        let ui = &self.host.ui;
+        ui.data(&format!("\n{}", report.render(ui.style(), ui.width(), explain)));
+    }
+
+    /// What the step's author says once it is done.
+    pub fn tell_debrief(&self) {
+        let Ok(place) = self.place() else { return };
+        if !place.step.debrief.is_empty() {
+            self.host.ui.data(&format!("\n{}", self.render(&place.step.debrief)));
+        }
+    }
+
+    /// Runs the step's offered commands on the learner's terminal.
+    pub fn run_offered(&mut self) -> Result<bool, Failure> {
+        let environment = self.ready_environment()?;
+        let repository = self.workspace.repository();
+        let variables = self.variables();
+        let style = self.host.ui.conversation_style();
+        let place = self.place()?;
+        let mut all_well = true;
+        for script in solution::offered(place.step) {
+            let shown = variables.substitute_script(script);
+            for line in shown.text.trim_end().lines() {
+                self.host.ui.say_as_is(&format!("{} {line}", style.accent("$")));
+            }
+            let scene = super::scripts::Scene {
+                directory: &repository,
+                inherited: &self.host.environment,
+                added: &environment,
+            };
+            let _foreground = self.host.interruptions.foreground();
+            let status = scene.run(&script.text).map_err(solution::no_shell)?;
+            if !status.success() {
+                all_well = false;
+                let ending = super::scripts::ending(Some(status));
+                self.host.ui.say_as_is(&style.dim(&format!("({ending})")));
+            }
+        }
+        Ok(all_well)
+    }
+
+    fn write_files(&mut self) -> Result<(), Failure> {
+        let variables = self.variables();
+        let body = self.place()?.step.body.clone();
+        for part in &body {
+            if let Part::File(file) = part {
+                let file = variables.substitute_file(file);
+                self.write_file(&file)?;
+                self.host.ui.say(&format!("wrote {}", file.path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the next hint that applies, and keeps that it was shown.
+    pub fn hint(&mut self) -> Result<(), Failure> {
+        let place = self.place()?;
+        let (id, hints) = (place.id().to_owned(), place.step.hints.clone());
+        let conditional = hints.iter().any(|hint| hint.when.is_some());
+        let failing: Vec<String> = if conditional {
+            let report = self.observe(&id, Patience::Once)?;
+            let failing = report.verdicts.iter().filter(|verdict| verdict.state != crate::checks::State::Passed);
+            failing.map(|verdict| verdict.name.clone()).collect()
+        } else {
+            Vec::new()
+        };
+        let _lock = self.lock("hint")?;
+        let applying = show::hints_that_apply(&hints, &failing);
+        let shown = self.progress.step(&id).hints;
+        let Some(hint) = applying.get(shown.min(applying.len().saturating_sub(1))) else {
+            let ui = &self.host.ui;
+            ui.say(&ui.conversation_style().commands("This step has no hint for where you are. `tutorial solve` shows the solution."));
+            return Ok(());
+        };
+        let ui = &self.host.ui;
+        let number = (shown + 1).min(applying.len());
+        ui.data(&format!("\n{}\n", ui.style().accent(&format!("Hint {number} of {}", applying.len()))));
+        ui.data(&self.render(&hint.content));
+        if shown < applying.len() {
+            self.progress.step_mut(&id).hints = shown + 1;
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Shows the step's solution.
+    pub fn show_solution(&self) -> Result<(), Failure> {
+        let variables = self.variables();
+        let deeds = solution::deeds(self.place()?.step);
+        if deeds.is_empty() {
+            return Err(Failure::new("this step asks for nothing that could be solved").hint("`tutorial next` goes on"));
+        }
+        let blocks: Vec<_> = deeds.iter().map(|deed| show::deed_block(deed, &variables)).collect();
+        self.host.ui.data(&format!("\n{}", self.host.ui.render(&blocks)));
+        Ok(())
+    }
+
+    fn ask_quizzes(&mut self) -> Result<(), Failure> {
+        let quizzes: Vec<Quiz> = self.place()?.step.quizzes().map(|quiz| self.variables().substitute_quiz(quiz)).collect();
+        let id = self.progress.current.clone();
+        for (number, quiz) in quizzes.iter().enumerate() {
+            if self.progress.step(&id).quizzes.contains_key(&number) {
+                continue;
+            }
+            let Some(at_first) = self.ask_quiz(quiz)? else { return Ok(()) };
+            let _lock = self.lock("quiz")?;
+            self.progress.step_mut(&id).quizzes.insert(number, at_first);
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Asks until the answer is right; answers whether it was at once, `None` where the learner turned away.
+    fn ask_quiz(&self, quiz: &Quiz) -> Result<Option<bool>, Failure> {
+        let ui = &self.host.ui;
+        let style = ui.style();
+        let right: Vec<usize> =
+            quiz.options.iter().enumerate().filter(|(_, option)| option.right).map(|(index, _)| index).collect();
+        let labels: Vec<&str> = quiz.options.iter().map(|option| option.text.as_str()).collect();
+        ui.data(&format!("\n{}\n", ui.wrapped(&style.bold(&quiz.question))));
+        let mut at_first = true;
+        loop {
+            let chosen = if right.len() > 1 {
+                ui.choose_several("Space marks, Enter answers; more than one is right", &labels)?
+            } else {
+                let choices: Vec<_> =
+                    labels.iter().enumerate().map(|(index, label)| Choice { label: (*label).to_owned(), value: index }).collect();
+                ui.choose("Your answer", &choices)?.map(|index| vec![index])
+            };
+            let Some(chosen) = chosen else { return Ok(None) };
+            for option in chosen.iter().filter_map(|index| quiz.options.get(*index)) {
+                let sign = if option.right { style.good("✓") } else { style.bad("✗") };
+                ui.line(&ui.wrapped(&format!("{sign} {}", option.text)));
+                if !option.explanation.trim().is_empty() {
+                    ui.line(&ui.wrapped(&format!("  {}", option.explanation.trim())));
+                }
+            }
+            if chosen == right {
+                return Ok(Some(at_first));
+            }
+            at_first = false;
+            let all_right = chosen.iter().all(|index| right.contains(index));
+            ui.line(&style.dim(if all_right { "Right so far, but there is more." } else { "Have another go." }));
+        }
+    }
+
+    /// What was done, at the end.
+    pub fn summary(&self) -> String {
+        let ui = &self.host.ui;
+        let style = ui.style();
+        let (done, total) = state::counts(&self.course, &self.progress);
+        let records = || state::places(&self.course).map(|place| self.progress.step(place.id()));
+        let solved = records().filter(|record| record.solved).count();
+        let answers: Vec<bool> = records().flat_map(|record| record.quizzes.into_values()).collect();
+        let mut text = format!("\n{}\n\n", style.good(&format!("You have finished {}.", self.course.title)));
+        text.push_str(&format!("  {done} of {total} steps done"));
+        if solved > 0 {
+            text.push_str(&format!(", {solved} with the solution"));
+        }
+        text.push('\n');
+        if !answers.is_empty() {
+            let right = answers.iter().filter(|right| **right).count();
+            text.push_str(&format!("  {right} of {} questions right at the first try\n", answers.len()));
+        }
+        if !self.course.objectives.is_empty() {
+            text.push_str("\nYou can now\n");
+            for objective in &self.course.objectives {
+                text.push_str(&format!("{}\n", ui.wrapped(&format!("  {} {}", style.good("✓"), style.commands(objective)))));
+            }
+        }
+        text.push_str(&style.commands("\nThe sandbox still runs: play with it in `tutorial shell`. `tutorial stop` ends it, `tutorial remove` removes everything.\n"));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_action_stands_first() {
+        fn check(situation: Situation, first: &[Action]) {
+            let found = menu(situation);
+            assert_eq!(&found[..first.len()], first, "{situation:?}");
+            assert_eq!(found.last(), Some(&Action::Quit));
+        }
+        let reading = Situation { is_first: true, ..Situation::default() };
+        check(reading, &[Action::GoOn, Action::Shell, Action::ShowAgain]);
+        check(Situation { open_quizzes: 1, ..reading }, &[Action::AnswerQuiz, Action::GoOn]);
+        let doing = Situation { has_checks: true, has_solution: true, commands: 2, hints: 3, ..Situation::default() };
+        check(doing, &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve, Action::Skip, Action::Back]);
+        check(Situation { files: 1, open_quizzes: 1, ..doing }, &[Action::Shell, Action::WriteFiles, Action::Run]);
+        check(Situation { hints_shown: 3, ..doing }, &[Action::Shell, Action::Run, Action::Check, Action::Solve]);
+        check(Situation { passed: true, ..doing }, &[Action::GoOn, Action::Run, Action::Check, Action::Shell]);
+        check(Situation { passed: true, open_quizzes: 1, ..doing }, &[Action::AnswerQuiz, Action::GoOn]);
+    }
+}

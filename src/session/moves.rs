@@ -1,0 +1,191 @@
+//! Moves through a course: on to the next step, back, to any step, by the solution.
+
+use super::snapshots::of_step;
+use super::solution::Deed;
+use super::verify::{Patience, Report};
+use super::{Host, Session, state};
+use crate::error::{Exit, Failure};
+use crate::workspace::progress::{Outcome, Progress};
+use crate::workspace::snapshot::SnapshotStore;
+
+/// What came of asking for the next step.
+#[derive(Debug)]
+pub enum Advance {
+    /// At the next step; with what the checks of the one before said, where they were asked.
+    Entered,
+    /// The checks do not pass yet.
+    NotYet(Report),
+    /// That was the last step.
+    Finished,
+}
+
+/// Tells what is being done in the learner's place, as it is done.
+pub trait Narrator {
+    /// A step is being played.
+    fn step(&mut self, place: &state::Place<'_>);
+    /// One deed of its solution comes now.
+    fn deed(&mut self, deed: &Deed);
+    /// A line that it printed.
+    fn line(&mut self, line: &str);
+}
+
+impl Session<'_> {
+    /// On to the next step, if this one passes or the learner only went back to read.
+    pub fn advance(&mut self) -> Result<Advance, Failure> {
+        let Some(next) = state::after(&self.course, &self.progress.current).map(|place| place.id().to_owned()) else {
+            return self.advance_from_last();
+        };
+        if state::may_walk_on(&self.course, &self.progress) {
+            let _lock = self.lock("next")?;
+            self.progress.current = next;
+            self.save()?;
+            return Ok(Advance::Entered);
+        }
+        let report = self.verify(None, Patience::AsWritten)?;
+        if !report.passed() {
+            return Ok(Advance::NotYet(report));
+        }
+        self.enter(&next)?;
+        Ok(Advance::Entered)
+    }
+
+    fn advance_from_last(&mut self) -> Result<Advance, Failure> {
+        if state::state_of(&self.progress, &self.progress.current) == state::StepState::Current {
+            let report = self.verify(None, Patience::AsWritten)?;
+            if !report.passed() {
+                return Ok(Advance::NotYet(report));
+            }
+        }
+        Ok(Advance::Finished)
+    }
+
+    /// Makes a step the current one, on the state that is there.
+    pub fn enter(&mut self, id: &str) -> Result<(), Failure> {
+        self.ready()?;
+        let _lock = self.lock("next")?;
+        self.progress.current = id.to_owned();
+        self.progress.step_mut(id).started = false;
+        self.save()?;
+        self.prepare_locked()
+    }
+
+    /// Back to the step before, to read; git and cluster stay as they are.
+    pub fn back(&mut self) -> Result<(), Failure> {
+        let _lock = self.lock("back")?;
+        let Some(before) = state::before(&self.course, &self.progress.current).map(|place| place.id().to_owned()) else {
+            return Err(Failure::new("this is the first step"));
+        };
+        self.progress.current = before;
+        self.save()
+    }
+
+    /// Applies the current step's solution, after what is there has been kept for `undo`.
+    pub fn solve(&mut self, narrator: &mut dyn Narrator) -> Result<(), Failure> {
+        self.prepare()?;
+        let id = self.progress.current.clone();
+        let _lock = self.lock("solve")?;
+        self.keep_for_undo(&format!("the solution of step {id}"))?;
+        self.apply(&id, narrator)?;
+        self.progress.step_mut(&id).solved = true;
+        self.save()
+    }
+
+    /// Applies the current step's solution and goes on to the next step.
+    pub fn skip(&mut self, narrator: &mut dyn Narrator) -> Result<Advance, Failure> {
+        self.prepare()?;
+        let id = self.progress.current.clone();
+        {
+            let _lock = self.lock("skip")?;
+            self.keep_for_undo(&format!("the skip of step {id}"))?;
+        }
+        self.play_current(narrator)?;
+        match state::after(&self.course, &id).map(|place| place.id().to_owned()) {
+            Some(next) => self.enter(&next).map(|()| Advance::Entered),
+            None => Ok(Advance::Finished),
+        }
+    }
+
+    /// Brings git and cluster into the state that a step starts from, and the learner to it.
+    pub fn goto(&mut self, target: &str, narrator: &mut dyn Narrator) -> Result<(), Failure> {
+        self.prepare()?;
+        let from = self.start_for(target);
+        let what = format!("the move to step {target}");
+        if from == self.progress.current && from != target {
+            let _lock = self.lock("goto")?;
+            self.keep_for_undo(&what)?;
+        } else {
+            self.reset_to(&from, &what)?;
+        }
+        while self.progress.current != target {
+            self.play_current(narrator)?;
+            let next = state::after(&self.course, &self.progress.current).map(|place| place.id().to_owned());
+            let next = next.ok_or_else(|| Failure::new(format!("step `{target}` was not reached")))?;
+            self.enter(&next)?;
+        }
+        Ok(())
+    }
+
+    /// The step to begin from on the way to another: itself where its start is kept, else the last one before
+    /// it whose start is, the current one at the latest.
+    fn start_for(&self, target: &str) -> String {
+        let store = SnapshotStore::of(&self.workspace);
+        let is_kept = |id: &str| store.exists(&of_step(id)) && self.progress.step(id).first_seen.is_some();
+        if is_kept(target) {
+            return target.to_owned();
+        }
+        let up_to_target = state::places(&self.course).take_while(|place| place.id() != target);
+        let candidates = up_to_target.filter(|place| place.id() == self.progress.current || is_kept(place.id()));
+        candidates.last().map_or_else(|| self.progress.current.clone(), |place| place.id().to_owned())
+    }
+
+    /// Makes the current step pass by its solution: on what is there, else on the step's start.
+    fn play_current(&mut self, narrator: &mut dyn Narrator) -> Result<(), Failure> {
+        let id = self.progress.current.clone();
+        narrator.step(&self.place()?);
+        let mut passed = self.observe(&id, Patience::Once)?.passed() && self.progress.step(&id).outcome.is_some();
+        if !passed {
+            let _lock = self.lock("skip")?;
+            self.apply(&id, narrator)?;
+            passed = self.observe(&id, Patience::AsWritten)?.passed();
+        }
+        if !passed {
+            let _lock = self.lock("skip")?;
+            let progress: Progress = self.progress.clone();
+            self.put_back(&of_step(&id), progress)?;
+            self.progress.step_mut(&id).started = false;
+            self.prepare_locked()?;
+            self.apply(&id, narrator)?;
+            let report = self.observe(&id, Patience::AsWritten)?;
+            if !report.passed() {
+                let failed = report.first_failed().map(|verdict| verdict.name.clone()).unwrap_or_default();
+                return Err(Failure::new(format!("the solution of step `{id}` does not pass its check `{failed}`"))
+                    .hint(format!("`tutorial verify --step {id}` says more; `tutorial undo` brings back what you had"))
+                    .exit(Exit::Broken));
+            }
+        }
+        let _lock = self.lock("skip")?;
+        self.keep_variables(&id)?;
+        state::skip(&mut self.progress, &id, Host::now());
+        if self.progress.step(&id).outcome == Some(Outcome::Skipped) {
+            self.progress.step_mut(&id).solved = true;
+        }
+        self.save()
+    }
+
+    fn apply(&mut self, id: &str, narrator: &mut dyn Narrator) -> Result<(), Failure> {
+        let Some(step) = state::place(&self.course, id).map(|place| place.step.clone()) else { return Ok(()) };
+        let narrator = std::cell::RefCell::new(narrator);
+        self.apply_solution(&step, |deed| narrator.borrow_mut().deed(deed), |line| narrator.borrow_mut().line(line))
+    }
+
+    /// Back to the start of the course: what was done counts no more, and can be taken back as one.
+    pub fn reset_course(&mut self) -> Result<(), Failure> {
+        let first = state::places(&self.course).next().map(|place| place.id().to_owned()).unwrap_or_default();
+        self.reset_to(&first, "the reset of the course")?;
+        let _lock = self.lock("reset")?;
+        self.progress.steps.retain(|id, _| *id == first);
+        let record = self.progress.step_mut(&first);
+        (record.outcome, record.solved, record.hints) = (None, false, 0);
+        self.save()
+    }
+}

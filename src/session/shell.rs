@@ -1,0 +1,144 @@
+//! The learner's own shell, with the session's environment and a prompt that says where they are.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use super::{Session, state};
+use crate::error::Failure;
+use crate::session::scripts::Scene;
+use crate::workspace::environment::quote;
+use crate::workspace::{Workspace, WorkspaceError, files};
+
+/// A shell whose start-up files we know how to add to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bash,
+    Zsh,
+    Fish,
+    Other,
+}
+
+impl Kind {
+    fn of(program: &str) -> Self {
+        match Path::new(program).file_name().and_then(|name| name.to_str()) {
+            Some("bash") => Self::Bash,
+            Some("zsh") => Self::Zsh,
+            Some("fish") => Self::Fish,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What the prompt shows: written at every change of the progress, read by the prompt without a process.
+fn prompt_file(workspace: &Workspace) -> PathBuf {
+    workspace.directory().join("shell").join("prompt")
+}
+
+impl Session<'_> {
+    /// Opens the learner's shell in the repository and returns when it ends.
+    pub fn shell(&mut self) -> Result<ExitStatus, Failure> {
+        let environment = self.ready_environment()?;
+        let program = self.host.environment.get("SHELL").filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str);
+        self.write_prompt();
+        let arguments = write_startup(&self.workspace, Kind::of(program), &environment, &self.host.environment)?;
+        let repository = self.workspace.repository();
+        let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
+        let mut command = scene.command(program);
+        command.args(&arguments.words).envs(arguments.variables.iter().map(|(name, value)| (name, value)));
+        let _foreground = self.host.interruptions.foreground();
+        command.status().map_err(|error| {
+            Failure::new(format!("the shell `{program}` could not be started"))
+                .caused_by(error)
+                .hint("set SHELL to a shell that is installed")
+        })
+    }
+
+    /// Tells open shells where the learner is now. That this fails matters to nobody.
+    pub fn write_prompt(&self) {
+        let file = prompt_file(&self.workspace);
+        let Some(place) = state::place(&self.course, &self.progress.current) else { return };
+        let text = format!("{}/{}\n", place.number, place.steps);
+        if file.parent().is_some_and(|directory| std::fs::create_dir_all(directory).is_ok()) {
+            let _ = files::write_atomically(&file, text.as_bytes());
+        }
+    }
+}
+
+struct Arguments {
+    words: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+fn write_startup(
+    workspace: &Workspace,
+    kind: Kind,
+    environment: &[(String, String)],
+    inherited: &std::collections::BTreeMap<String, String>,
+) -> Result<Arguments, Failure> {
+    let directory = workspace.directory().join("shell");
+    std::fs::create_dir_all(&directory).map_err(WorkspaceError::write(&directory))?;
+    let prompt = prompt_file(workspace).display().to_string();
+    // Start-up files of the learner's may have set these anew.
+    let exports = |separator: &str| -> String {
+        let kept = environment.iter().filter(|(name, _)| name != "PATH");
+        kept.map(|(name, value)| format!("export {name}={}{separator}", quote(value))).collect()
+    };
+    let bin = workspace.bin().display().to_string();
+    let path = format!("case $PATH in {0}:*) ;; *) export PATH={0}:\"$PATH\" ;; esac\n", quote(&bin));
+    let write = |name: &str, text: &str| -> Result<String, WorkspaceError> {
+        let file = directory.join(name);
+        files::write_atomically(&file, text.as_bytes())?;
+        Ok(file.display().to_string())
+    };
+    let read_prompt = format!("_tutorial_at=; read -r _tutorial_at 2>/dev/null < {}", quote(&prompt));
+    Ok(match kind {
+        Kind::Bash => {
+            let text = format!(
+                "[ -f ~/.bashrc ] && . ~/.bashrc\n{}{path}\
+                 _tutorial_prompt() {{ local status=$?; {read_prompt}; return $status; }}\n\
+                 PROMPT_COMMAND=\"_tutorial_prompt${{PROMPT_COMMAND:+; $PROMPT_COMMAND}}\"\n\
+                 PS1='\\[\\e[1;36m\\](tutorial ${{_tutorial_at}})\\[\\e[0m\\] '\"${{PS1:-\\\\$ }}\"\n",
+                exports("\n")
+            );
+            Arguments { words: vec!["--rcfile".into(), write("bashrc", &text)?, "-i".into()], variables: Vec::new() }
+        }
+        Kind::Zsh => {
+            let home = inherited.get("ZDOTDIR").or_else(|| inherited.get("HOME")).map_or("", String::as_str);
+            let theirs = |name: &str| format!("[ -f {0}/{name} ] && . {0}/{name}\n", quote(home));
+            write(".zshenv", &theirs(".zshenv"))?;
+            let text = format!(
+                "ZDOTDIR={}\n{}{}{path}setopt prompt_subst\n\
+                 _tutorial_prompt() {{ {read_prompt} }}\nprecmd_functions+=(_tutorial_prompt)\n\
+                 PROMPT='%B%F{{cyan}}(tutorial ${{_tutorial_at}})%f%b '\"$PROMPT\"\n",
+                quote(home),
+                theirs(".zshrc"),
+                exports("\n")
+            );
+            write(".zshrc", &text)?;
+            Arguments { words: vec!["-i".into()], variables: vec![("ZDOTDIR".into(), directory.display().to_string())] }
+        }
+        Kind::Fish => {
+            let text = format!(
+                "set -gx PATH {} $PATH\nfunctions -c fish_prompt _tutorial_fish_prompt\n\
+                 function fish_prompt\n  set_color -o cyan; echo -n '(tutorial '(cat {})') '; set_color normal\n  \
+                 _tutorial_fish_prompt\nend\n",
+                fish_quote(&bin),
+                fish_quote(&prompt)
+            );
+            let file = write("config.fish", &text)?;
+            Arguments {
+                words: vec!["-i".into(), "-C".into(), format!("source {}", fish_quote(&file))],
+                variables: Vec::new(),
+            }
+        }
+        Kind::Other => {
+            let text = format!("{}{path}PS1='(tutorial) $ '\n", exports("\n"));
+            let file = write("profile", &text)?;
+            Arguments { words: vec!["-i".into()], variables: vec![("ENV".into(), file)] }
+        }
+    })
+}
+
+fn fish_quote(word: &str) -> String {
+    format!("'{}'", word.replace('\\', "\\\\").replace('\'', "\\'"))
+}

@@ -1,0 +1,167 @@
+//! What a step looks like: header, prose, hints, debrief, and what can be done next.
+
+use super::state::{self, Place, StepState};
+use super::{Session, solution};
+use crate::course::Variables;
+use crate::course::model::Hint;
+use crate::markdown::{Block, Inline};
+use crate::ui::Style;
+
+impl Session<'_> {
+    /// The current step as the learner reads it, with its lesson's introduction where it opens one.
+    pub fn step_text(&self) -> String {
+        let Some(place) = state::place(&self.course, &self.progress.current) else { return String::new() };
+        let ui = &self.host.ui;
+        let variables = self.variables();
+        let mut text = header(&place, ui.style(), ui.width());
+        let mut blocks = Vec::new();
+        if place.opens_lesson() {
+            blocks.push(heading(1, &place.lesson.title));
+            blocks.extend(variables.substitute_blocks(&place.lesson.introduction));
+        }
+        blocks.push(heading(2, &place.step.title));
+        blocks.extend(place.step.body.iter().filter_map(|part| variables.substitute_part(part).block()));
+        text.push_str(&ui.render(&blocks));
+        text
+    }
+
+    /// Whether the step's text needs values that only a running sandbox knows.
+    pub fn text_needs_sandbox(&self) -> bool {
+        if self.sandbox.known().is_some() {
+            return false;
+        }
+        let Some(place) = state::place(&self.course, &self.progress.current) else { return false };
+        let asks = format!("{:?}{:?}", place.step.body, place.lesson.introduction);
+        ["${REGISTRY}", "${URL_"].iter().any(|name| asks.contains(name))
+    }
+
+    /// Blocks of the current step, for the terminal.
+    pub fn render(&self, blocks: &[Block]) -> String {
+        self.host.ui.render(&self.variables().substitute_blocks(blocks))
+    }
+
+    /// What stands at the end of a step that was printed where nobody can be asked.
+    pub fn next_calls(&self) -> String {
+        let Some(place) = state::place(&self.course, &self.progress.current) else { return String::new() };
+        let step = place.step;
+        let mut calls: Vec<(&str, &str)> = Vec::new();
+        if !solution::offered(step).is_empty() {
+            calls.push(("tutorial run", "runs the commands above"));
+        }
+        if !step.checks.is_empty() {
+            calls.push(("tutorial verify", "checks this step"));
+        }
+        if !step.hints.is_empty() {
+            calls.push(("tutorial hint", "gives a hint"));
+        }
+        if step.solution.is_some() || step.has_implied_solution() {
+            calls.push(("tutorial solve", "shows the solution and applies it"));
+        }
+        if place.number < place.steps {
+            calls.push(("tutorial next", "goes on"));
+        }
+        calls.push(("tutorial shell", "opens a shell that knows the sandbox"));
+        let style = self.host.ui.conversation_style();
+        let lines = calls.iter().map(|(call, does)| {
+            let padding = " ".repeat(16_usize.saturating_sub(call.len()));
+            format!("  {}{padding} {}", style.accent(call), style.dim(does))
+        });
+        format!("{}\n{}", style.bold("What next?"), lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// The hints of a step that apply, given the names of the checks that fail; those that name no check always do.
+pub fn hints_that_apply<'h>(hints: &'h [Hint], failing: &[String]) -> Vec<&'h Hint> {
+    hints.iter().filter(|hint| hint.when.as_ref().is_none_or(|name| failing.contains(name))).collect()
+}
+
+/// Where the learner stands, as one line with a bar.
+pub fn header(place: &Place<'_>, style: Style, width: usize) -> String {
+    let long = format!(
+        "Lesson {}/{} · {} · step {}/{}",
+        place.lesson_number, place.lessons, place.lesson.title, place.number, place.steps
+    );
+    let short = format!("Lesson {}/{} · step {}/{}", place.lesson_number, place.lessons, place.number, place.steps);
+    let label = if long.chars().count() + 12 <= width { long } else { short };
+    let bar_width = width.saturating_sub(label.chars().count() + 1).min(24);
+    let filled = (bar_width * (place.number - 1)).checked_div(place.steps).unwrap_or(0);
+    let bar = format!("{}{}", style.good(&"━".repeat(filled)), style.dim(&"━".repeat(bar_width - filled)));
+    format!("\n{} {bar}\n\n", style.dim(&label))
+}
+
+/// A course's steps with their states, for `status`.
+pub fn overview(session: &Session<'_>, style: Style) -> String {
+    let mut text = String::new();
+    let (done, total) = state::counts(&session.course, &session.progress);
+    text.push_str(&format!("{} · {done} of {total} steps done\n", style.bold(&session.course.title)));
+    for place in state::places(&session.course) {
+        if place.opens_lesson() {
+            text.push_str(&format!("\n{}\n", style.accent(&place.lesson.title)));
+        }
+        let is_here = place.id() == session.progress.current;
+        let sign = match state::state_of(&session.progress, place.id()) {
+            StepState::Done => style.good("✓"),
+            StepState::Skipped => style.warning("»"),
+            StepState::Current => style.accent("▸"),
+            StepState::Todo => style.dim("·"),
+        };
+        let title = if is_here { style.bold(&place.step.title) } else { place.step.title.clone() };
+        let here = if is_here { style.accent("  ← you are here") } else { String::new() };
+        text.push_str(&format!("{:>3} {sign} {title} {}{here}\n", place.number, style.dim(place.id())));
+    }
+    text
+}
+
+fn heading(level: u8, text: &str) -> Block {
+    Block::Heading { level, content: vec![Inline::Text(text.to_owned())] }
+}
+
+/// A script or a file's content in the form in which lessons show it.
+pub fn deed_block(deed: &solution::Deed, variables: &Variables) -> Block {
+    match deed {
+        solution::Deed::Run(script) => Block::Code {
+            language: "sh".into(),
+            text: variables.substitute(&script.text).trim_end().to_owned(),
+            label: None,
+        },
+        solution::Deed::Write(file) => Block::Code {
+            language: file.language.clone(),
+            text: variables.substitute(&file.text).trim_end().to_owned(),
+            label: Some(file.path.clone()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::state::tests::course;
+
+    #[test]
+    fn the_header_fits_the_terminal() {
+        let course = course(&[("01", &["one", "two"]), ("02", &["three", "four"])]);
+        let place = state::place(&course, "three").unwrap();
+        let check = |width: usize, expected: &str| {
+            let text = header(&place, Style::new(false), width);
+            assert_eq!(text.trim(), expected);
+            assert!(text.lines().all(|line| line.chars().count() <= width));
+        };
+        check(80, "Lesson 2/2 · Lesson 02 · step 3/4 ━━━━━━━━━━━━━━━━━━━━━━━━");
+        check(40, "Lesson 2/2 · step 3/4 ━━━━━━━━━━━━━━━━━━");
+        check(21, "Lesson 2/2 · step 3/4");
+    }
+
+    #[test]
+    fn hints_for_a_check_are_shown_while_it_fails() {
+        let hint = |when: Option<&str>| Hint { when: when.map(str::to_owned), content: Vec::new() };
+        let hints = [hint(None), hint(Some("a")), hint(Some("b"))];
+        let check = |failing: &[&str], expected: &[usize]| {
+            let failing: Vec<String> = failing.iter().map(|name| (*name).to_owned()).collect();
+            let expected: Vec<&Hint> = expected.iter().map(|index| &hints[*index]).collect();
+            assert_eq!(hints_that_apply(&hints, &failing), expected);
+        };
+        check(&[], &[0]);
+        check(&["b"], &[0, 2]);
+        check(&["a", "b"], &[0, 1, 2]);
+    }
+}
