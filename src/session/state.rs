@@ -215,6 +215,7 @@ pub mod tests {
             objectives: Vec::new(),
             sandbox: SandboxNeeds { project: "demo".into(), environments: BTreeMap::new(), kinds: Vec::new() },
             tools: Vec::new(),
+            variables: Vec::new(),
             repository: "app".into(),
             lessons: lessons
                 .iter()

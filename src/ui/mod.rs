@@ -21,6 +21,7 @@ pub use style::Style;
 pub use theme::Theme;
 
 use crate::error::Failure;
+use crate::markdown::Block;
 
 /// The widest that prose is set, in columns: longer lines tire the eye.
 const READING_WIDTH_MAX: usize = 100;
@@ -106,6 +107,11 @@ impl Ui {
     /// Writes data to stdout, with a line break.
     pub fn line(&self, text: &str) {
         self.data(&format!("{text}\n"));
+    }
+
+    /// Markdown's elements as text for stdout.
+    pub fn render(&self, blocks: &[Block]) -> String {
+        render::render(blocks, self.theme, self.width())
     }
 
     /// A text for stdout, each line wrapped to its width.
