@@ -8,8 +8,8 @@ use crate::args::{ClusterArgs, ClusterCommand, ClusterStartArgs};
 use crate::cluster::embedded::process;
 use crate::cluster::{ClusterSpec, Connection};
 use crate::error::{Exit, Failure};
-use crate::session::sandbox::{Sandbox, refuse_unready};
 use crate::session::Host;
+use crate::session::sandbox::{Sandbox, refuse_unready};
 
 pub fn run(host: &Host, arguments: &ClusterArgs) -> Result<Exit, Failure> {
     match &arguments.command {
@@ -51,7 +51,10 @@ fn start(host: &Host, arguments: &ClusterStartArgs) -> Result<Exit, Failure> {
     let connection = sandbox.ready(host)?;
     let style = host.ui.conversation_style();
     host.ui.say(&format!("{} the sandbox answers ({})", style.good("✓"), connection.version));
-    host.ui.line(&format!("export KUBECONFIG={}", crate::workspace::environment::quote(&connection.kubeconfig.display().to_string())));
+    host.ui.line(&format!(
+        "export KUBECONFIG={}",
+        crate::workspace::environment::quote(&connection.kubeconfig.display().to_string())
+    ));
     Ok(Exit::Done)
 }
 
@@ -87,7 +90,9 @@ fn print_file(host: &Host, name: &str, what: &str) -> Result<Exit, Failure> {
         _ => spec.directory.join(what),
     };
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("the sandbox `{name}` has no {what}")).caused_by(error).hint("`tutorial cluster start` makes it")
+        Failure::new(format!("the sandbox `{name}` has no {what}"))
+            .caused_by(error)
+            .hint("`tutorial cluster start` makes it")
     })?;
     host.ui.data(&text);
     Ok(Exit::Done)

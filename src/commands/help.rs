@@ -25,7 +25,9 @@ pub fn solve(host: &Host, arguments: &SolveArgs) -> Result<Exit, Failure> {
     session.tell(&report, false);
     if report.passed() {
         session.tell_debrief();
-        host.ui.say(&host.ui.conversation_style().commands("\nGo on with `tutorial next`; `tutorial undo` takes it back."));
+        host.ui.say(
+            &host.ui.conversation_style().commands("\nGo on with `tutorial next`; `tutorial undo` takes it back."),
+        );
     }
     Ok(report.exit())
 }

@@ -32,7 +32,8 @@ pub fn run(host: &Host, arguments: &OpenArgs) -> Result<Exit, Failure> {
         })?,
         None => pages.iter().find(|page| page.answers).ok_or_else(|| {
             let urls: Vec<String> = pages.iter().map(|page| format!("{} at {}", page.environment, page.url)).collect();
-            Failure::new("nothing is deployed yet that answers").caused_by(urls.join(", "))
+            Failure::new("nothing is deployed yet that answers")
+                .caused_by(urls.join(", "))
                 .hint("deploy first; `tutorial start` shows the step you are at")
         })?,
     };
@@ -65,7 +66,8 @@ fn pages(session: &Session<'_>) -> Vec<Page> {
 fn browse(url: &str) {
     let openers = if cfg!(target_os = "macos") { vec!["open"] } else { vec!["wslview", "xdg-open"] };
     for opener in openers {
-        let started = Command::new(opener).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let started =
+            Command::new(opener).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         if started.is_ok() {
             return;
         }

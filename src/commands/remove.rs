@@ -11,7 +11,8 @@ use crate::workspace::{Workspace, WorkspaceError, locate};
 pub fn stop(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
     let workspace = find(host, arguments.dir.as_deref())?;
     host.runtime.block_on(process::stop(&workspace.cluster()))?;
-    host.ui.say(&host.ui.conversation_style().commands("The sandbox has ended. `tutorial start` goes on where you were."));
+    host.ui
+        .say(&host.ui.conversation_style().commands("The sandbox has ended. `tutorial start` goes on where you were."));
     Ok(Exit::Done)
 }
 
@@ -20,7 +21,11 @@ pub fn remove(host: &Host, arguments: &RemoveArgs) -> Result<Exit, Failure> {
     let workspace = find(host, arguments.workspace.dir.as_deref().or(named.as_deref()))?;
     let style = host.ui.conversation_style();
     let (repository, ours) = (workspace.repository(), workspace.directory());
-    host.ui.say(&format!("This removes\n  {}  your repository\n  {}  progress, snapshots and the sandbox", repository.display(), ours.display()));
+    host.ui.say(&format!(
+        "This removes\n  {}  your repository\n  {}  progress, snapshots and the sandbox",
+        repository.display(),
+        ours.display()
+    ));
     if !arguments.yes {
         if !host.ui.is_interactive() {
             return Err(Failure::new("a removal has to be confirmed").hint("add `--yes`").exit(Exit::Usage));

@@ -26,7 +26,8 @@ pub fn reset(host: &Host, arguments: &ResetArgs) -> Result<Exit, Failure> {
         ResetTo::Course => session.reset_course()?,
     }
     session.write_prompt();
-    let text = format!("You are at the start of step `{}` again. `tutorial undo` takes this back.", session.progress.current);
+    let text =
+        format!("You are at the start of step `{}` again. `tutorial undo` takes this back.", session.progress.current);
     host.ui.say(&host.ui.conversation_style().commands(&text));
     Ok(Exit::Done)
 }

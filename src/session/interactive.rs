@@ -135,7 +135,10 @@ impl Session<'_> {
             let mut text = format!("{}\n{}\n", style.bold(&self.course.title), self.course.description.trim());
             let minutes: u32 = self.course.lessons.iter().filter_map(|lesson| lesson.minutes).sum();
             if minutes > 0 {
-                text.push_str(&style.dim(&format!("{} lessons, {total} steps, about {minutes} minutes", self.course.lessons.len())));
+                text.push_str(
+                    &style
+                        .dim(&format!("{} lessons, {total} steps, about {minutes} minutes", self.course.lessons.len())),
+                );
             }
             ui.say(text.trim_end());
         } else if done == total {
@@ -172,8 +175,10 @@ impl Session<'_> {
 
     fn choose(&mut self) -> Result<Then, Failure> {
         let situation = self.situation()?;
-        let choices: Vec<Choice<Action>> =
-            menu(situation).into_iter().map(|action| Choice { label: label(action, situation), value: action }).collect();
+        let choices: Vec<Choice<Action>> = menu(situation)
+            .into_iter()
+            .map(|action| Choice { label: label(action, situation), value: action })
+            .collect();
         let Some(action) = self.host.ui.choose("What next?", &choices)? else { return Ok(Then::Stay) };
         match self.act(action) {
             Ok(then) => Ok(then),
@@ -336,7 +341,10 @@ impl Session<'_> {
         let shown = self.progress.step(&id).hints;
         let Some(hint) = applying.get(shown.min(applying.len().saturating_sub(1))) else {
             let ui = &self.host.ui;
-            ui.say(&ui.conversation_style().commands("This step has no hint for where you are. `tutorial solve` shows the solution."));
+            ui.say(
+                &ui.conversation_style()
+                    .commands("This step has no hint for where you are. `tutorial solve` shows the solution."),
+            );
             return Ok(());
         };
         let ui = &self.host.ui;
@@ -363,7 +371,8 @@ impl Session<'_> {
     }
 
     fn ask_quizzes(&mut self) -> Result<(), Failure> {
-        let quizzes: Vec<Quiz> = self.place()?.step.quizzes().map(|quiz| self.variables().substitute_quiz(quiz)).collect();
+        let quizzes: Vec<Quiz> =
+            self.place()?.step.quizzes().map(|quiz| self.variables().substitute_quiz(quiz)).collect();
         let id = self.progress.current.clone();
         for (number, quiz) in quizzes.iter().enumerate() {
             if self.progress.step(&id).quizzes.contains_key(&number) {
@@ -390,8 +399,11 @@ impl Session<'_> {
             let chosen = if right.len() > 1 {
                 ui.choose_several("Space marks, Enter answers; more than one is right", &labels)?
             } else {
-                let choices: Vec<_> =
-                    labels.iter().enumerate().map(|(index, label)| Choice { label: (*label).to_owned(), value: index }).collect();
+                let choices: Vec<_> = labels
+                    .iter()
+                    .enumerate()
+                    .map(|(index, label)| Choice { label: (*label).to_owned(), value: index })
+                    .collect();
                 ui.choose("Your answer", &choices)?.map(|index| vec![index])
             };
             let Some(chosen) = chosen else { return Ok(None) };
@@ -432,7 +444,10 @@ impl Session<'_> {
         if !self.course.objectives.is_empty() {
             text.push_str("\nYou can now\n");
             for objective in &self.course.objectives {
-                text.push_str(&format!("{}\n", ui.wrapped(&format!("  {} {}", style.good("✓"), style.commands(objective)))));
+                text.push_str(&format!(
+                    "{}\n",
+                    ui.wrapped(&format!("  {} {}", style.good("✓"), style.commands(objective)))
+                ));
             }
         }
         text.push_str(&style.commands("\nThe sandbox still runs: play with it in `tutorial shell`. `tutorial stop` ends it, `tutorial remove` removes everything.\n"));
@@ -455,7 +470,10 @@ mod tests {
         check(reading, &[Action::GoOn, Action::Shell, Action::ShowAgain]);
         check(Situation { open_quizzes: 1, ..reading }, &[Action::AnswerQuiz, Action::GoOn]);
         let doing = Situation { has_checks: true, has_solution: true, commands: 2, hints: 3, ..Situation::default() };
-        check(doing, &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve, Action::Skip, Action::Back]);
+        check(
+            doing,
+            &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve, Action::Skip, Action::Back],
+        );
         check(Situation { files: 1, open_quizzes: 1, ..doing }, &[Action::Shell, Action::WriteFiles, Action::Run]);
         check(Situation { hints_shown: 3, ..doing }, &[Action::Shell, Action::Run, Action::Check, Action::Solve]);
         check(Situation { passed: true, ..doing }, &[Action::GoOn, Action::Run, Action::Check, Action::Shell]);

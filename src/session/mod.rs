@@ -90,9 +90,13 @@ impl<'h> Session<'h> {
         let is_new = found.is_none();
         let progress = match found {
             Some(progress) if progress.course != course.id => {
-                return Err(Failure::new(format!("{} holds the course `{}`", workspace.root().display(), progress.course))
-                    .hint("name another directory with `--dir`")
-                    .exit(Exit::Usage));
+                return Err(Failure::new(format!(
+                    "{} holds the course `{}`",
+                    workspace.root().display(),
+                    progress.course
+                ))
+                .hint("name another directory with `--dir`")
+                .exit(Exit::Usage));
             }
             Some(progress) => progress,
             None => {
@@ -140,7 +144,8 @@ impl<'h> Session<'h> {
         let directory = self.workspace.course();
         if !directory.join("course.yaml").exists() || matches!(self.course.source, Source::BuiltIn) && self.is_stale() {
             course::write_files(&self.course, &directory).map_err(|error| {
-                Failure::new(format!("the course's files cannot be written to {}", directory.display())).caused_by(error)
+                Failure::new(format!("the course's files cannot be written to {}", directory.display()))
+                    .caused_by(error)
             })?;
         }
         environment::link_programs(&self.workspace, &self.host.program, &self.program_names())?;
@@ -274,7 +279,9 @@ fn load_progress(host: &Host, workspace: &Workspace) -> Result<Option<Progress>,
         Loaded::Damaged { kept_as, rebuilt } => {
             let style = host.ui.conversation_style();
             let found = match &rebuilt {
-                Some(progress) => format!("it was rebuilt from the last snapshot: you are at step `{}`", progress.current),
+                Some(progress) => {
+                    format!("it was rebuilt from the last snapshot: you are at step `{}`", progress.current)
+                }
                 None => "there was no snapshot to rebuild it from".into(),
             };
             let kept = kept_as.display();

@@ -72,7 +72,8 @@ impl Session<'_> {
     /// Back to the step before, to read; git and cluster stay as they are.
     pub fn back(&mut self) -> Result<(), Failure> {
         let _lock = self.lock("back")?;
-        let Some(before) = state::before(&self.course, &self.progress.current).map(|place| place.id().to_owned()) else {
+        let Some(before) = state::before(&self.course, &self.progress.current).map(|place| place.id().to_owned())
+        else {
             return Err(Failure::new("this is the first step"));
         };
         self.progress.current = before;

@@ -62,7 +62,8 @@ impl Sandbox {
         let line = (!provisioning.is_finished()).then(|| host.ui.progress("the sandbox is starting"));
         let outcome = host.runtime.block_on(provisioning);
         line.map(ProgressLine::clear);
-        let connection = outcome.map_err(|error| Failure::new("the sandbox could not be started").caused_by(error))??;
+        let connection =
+            outcome.map_err(|error| Failure::new("the sandbox could not be started").caused_by(error))??;
         self.connection = Some(connection.clone());
         Ok(connection)
     }

@@ -49,12 +49,8 @@ impl Scene<'_> {
         let mut command = self.command("sh");
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let (reader, writer) = std::io::pipe()?;
-        let mut child = command
-            .args(["-c", script])
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
-            .spawn()?;
+        let mut child =
+            command.args(["-c", script]).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
         // The command holds the writing end too; the pipe ends only when nobody does.
         drop(command);
         let (sender, lines) = channel();

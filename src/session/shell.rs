@@ -38,7 +38,8 @@ impl Session<'_> {
     /// Opens the learner's shell in the repository and returns when it ends.
     pub fn shell(&mut self) -> Result<ExitStatus, Failure> {
         let environment = self.ready_environment()?;
-        let program = self.host.environment.get("SHELL").filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str);
+        let program =
+            self.host.environment.get("SHELL").filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str);
         self.write_prompt();
         let arguments = write_startup(&self.workspace, Kind::of(program), &environment, &self.host.environment)?;
         let repository = self.workspace.repository();

@@ -45,7 +45,10 @@ impl Session<'_> {
 
     fn unused_name(&self, stem: &str) -> String {
         let store = SnapshotStore::of(&self.workspace);
-        (1..).map(|number| format!("{stem}-{number}")).find(|name| !store.path(name).exists()).expect("numbers do not end")
+        (1..)
+            .map(|number| format!("{stem}-{number}"))
+            .find(|name| !store.path(name).exists())
+            .expect("numbers do not end")
     }
 
     /// Brings git and cluster to a snapshot, in place; `progress` holds afterwards. Killed in the middle, it is

@@ -78,7 +78,8 @@ impl Session<'_> {
         let repository = self.workspace.repository();
         let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
         for script in scripts {
-            let (status, output) = scene.capture(&format!("set -e\n{}", script.text), SCRIPT_TIME_MAX).map_err(no_shell)?;
+            let (status, output) =
+                scene.capture(&format!("set -e\n{}", script.text), SCRIPT_TIME_MAX).map_err(no_shell)?;
             if !status.is_some_and(|status| status.success()) {
                 return Err(Failure::new(format!("the {kind} at {} failed: {}", script.location, ending(status)))
                     .caused_by(last_lines(&output))
@@ -173,7 +174,8 @@ impl Session<'_> {
             let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
             let (status, value, complaint) = scene.value(&save.command).map_err(no_shell)?;
             if !status.success() {
-                let message = format!("`{}` could not be saved: {} ({})", save.name, ending(Some(status)), save.location);
+                let message =
+                    format!("`{}` could not be saved: {} ({})", save.name, ending(Some(status)), save.location);
                 return Err(Failure::new(message).caused_by(complaint).exit(Exit::Broken));
             }
             self.progress.variables.insert(save.name.clone(), value);

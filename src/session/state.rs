@@ -104,7 +104,10 @@ pub fn find<'c>(course: &'c Course, asked: &str) -> Result<Place<'c>, UnknownSte
 fn nearest(course: &Course, asked: &str) -> Option<String> {
     let ids = places(course).map(|place| place.id().to_owned());
     let ranked = ids.map(|id| (similarity(&id, asked), id));
-    ranked.filter(|(similarity, _)| *similarity > 0.5).max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, id)| id)
+    ranked
+        .filter(|(similarity, _)| *similarity > 0.5)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, id)| id)
 }
 
 fn similarity(left: &str, right: &str) -> f32 {
@@ -161,7 +164,8 @@ pub fn skip(progress: &mut Progress, id: &str, now: i64) {
 /// there, so the steps behind it begin anew when they are reached.
 pub fn rewind(course: &Course, progress: &mut Progress, id: &str) {
     progress.current = id.to_owned();
-    let behind: Vec<&str> = places(course).skip_while(|place| place.id() != id).skip(1).map(|place| place.step.id.0.as_str()).collect();
+    let behind: Vec<&str> =
+        places(course).skip_while(|place| place.id() != id).skip(1).map(|place| place.step.id.0.as_str()).collect();
     for id in behind {
         if let Some(record) = progress.steps.get_mut(id) {
             record.started = false;
