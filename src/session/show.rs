@@ -86,7 +86,7 @@ pub fn header(place: &Place<'_>, style: Style, width: usize) -> String {
     let bar_width = width.saturating_sub(label.chars().count() + 1).min(24);
     let filled = (bar_width * (place.number - 1)).checked_div(place.steps).unwrap_or(0);
     let bar = format!("{}{}", style.good(&"━".repeat(filled)), style.dim(&"━".repeat(bar_width - filled)));
-    format!("\n{} {bar}\n\n", style.dim(&label))
+    format!("\n{}\n\n", format!("{} {bar}", style.dim(&label)).trim_end())
 }
 
 /// A course's steps with their states, for `status`.

@@ -167,11 +167,13 @@ fn wants_colour(terminal: bool, variable: &impl Fn(&str) -> Option<String>) -> b
     terminal && variable("CLICOLOR").is_none_or(|value| value != "0")
 }
 
-/// Wraps each line at `width`, with the line's own indentation (and that of a `label: `) kept below it.
+/// Wraps each line at `width`, with the line's own indentation kept; behind a sign or a label it hangs.
 pub fn wrap(text: &str, width: usize) -> String {
     let lines = text.lines().map(|line| {
         let indentation = line.len() - line.trim_start_matches(' ').len();
-        let below = " ".repeat(indentation + 2);
+        let first = line.trim_start().split(' ').next().unwrap_or_default();
+        let hangs = textwrap::core::display_width(first) == 1 || first.contains(':');
+        let below = " ".repeat(indentation + if hangs { 2 } else { 0 });
         let options = textwrap::Options::new(width)
             .subsequent_indent(&below)
             .word_splitter(textwrap::WordSplitter::NoHyphenation)
@@ -208,8 +210,10 @@ mod tests {
             assert_eq!(wrap(input, 20), expected);
         }
         check("short", "short");
-        check("one two three four five", "one two three four\n  five");
-        check("  a list item that is long", "  a list item that\n    is long");
+        check("one two three four five", "one two three four\nfive");
+        check("  indented and rather long", "  indented and\n  rather long");
+        check("  - a list item that is long", "  - a list item that\n    is long");
+        check("error: something rather long", "error: something\n  rather long");
         check("averyveryverylongwordindeed", "averyveryverylongwordindeed");
         check("a\n\nb", "a\n\nb");
     }

@@ -50,6 +50,8 @@ pub fn session_variables(facts: &Facts<'_>) -> Vec<(String, String)> {
         set("WERF_INSECURE_REGISTRY", "1".into());
         set("WERF_SKIP_TLS_VERIFY_REGISTRY", "1".into());
     }
+    // A repository around the workspace is not the learner's: git must not find it.
+    set("GIT_CEILING_DIRECTORIES", text(facts.workspace.root()));
     set("WERF_TELEMETRY", "0".into());
     set("WERF_SYNCHRONIZATION", ":local".into());
     git_variables(facts.git, facts.inherited, &mut set);
@@ -219,14 +221,25 @@ mod tests {
         assert_eq!(unset["GIT_CONFIG_COUNT"], "1");
         assert_eq!(unset["GIT_CONFIG_KEY_0"], "init.defaultBranch");
         let set = variables(&[], GitFacts { has_name: true, has_email: true, has_default_branch: true });
-        assert!(!set.keys().any(|name| name.starts_with("GIT_")), "{set:?}");
+        assert!(!set.keys().any(|name| name.starts_with("GIT_A") || name.starts_with("GIT_CO")), "{set:?}");
         let other = variables(&[("GIT_CONFIG_COUNT", "2"), ("GIT_AUTHOR_NAME", "Ada")], GitFacts::default());
         assert_eq!(other["GIT_CONFIG_COUNT"], "3");
         assert_eq!(other["GIT_CONFIG_KEY_2"], "init.defaultBranch");
         assert_eq!(other.get("GIT_AUTHOR_NAME"), None);
-        let ours =
-            variables(&[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "init.defaultBranch")], GitFacts::default());
-        assert_eq!(ours["GIT_CONFIG_COUNT"], "1");
+    }
+
+    #[test]
+    fn a_session_inside_a_session_sees_the_learners_own_environment() {
+        for own in [vec![("HOME", "/h")], vec![("GIT_CONFIG_COUNT", "2"), ("GIT_AUTHOR_NAME", "Ada")]] {
+            let own: BTreeMap<String, String> =
+                own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let pairs: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let mut inside = own.clone();
+            inside.extend(variables(&pairs, GitFacts::default()));
+            let mut outside = without_session(&inside);
+            outside.remove("PATH");
+            assert_eq!(outside, own);
+        }
     }
 
     #[test]
