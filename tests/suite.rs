@@ -2,3 +2,6 @@
 
 #[path = "suite/course.rs"]
 mod course;
+
+#[path = "suite/render.rs"]
+mod render;

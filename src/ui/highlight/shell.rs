@@ -61,7 +61,11 @@ pub fn shell(scanner: &mut Scanner) {
                 scanner.take_one(Token::Operator);
                 expects_command = true;
             }
-            '<' | '>' | ')' | '}' | '`' | '[' | ']' => scanner.take_one(Token::Operator),
+            '[' => {
+                scanner.take_one(Token::Operator);
+                expects_command = false;
+            }
+            '<' | '>' | ')' | '}' | '`' | ']' => scanner.take_one(Token::Operator),
             _ => expects_command = word(scanner, expects_command),
         }
     }

@@ -1,9 +1,9 @@
 //! Blocks as lines.
 
-use super::lines::{Line, Piece};
+use super::lines::{Line, Piece, joined};
 use super::table;
 use super::words;
-use crate::markdown::{AlertKind, Block, ListItem};
+use crate::markdown::{AlertKind, Block, Inline, ListItem};
 use crate::ui::highlight::{Token, highlight};
 use crate::ui::theme::{Colour, Dress, Theme};
 
@@ -47,7 +47,7 @@ impl Layout {
         }
     }
 
-    fn heading(self, level: u8, content: &[crate::markdown::Inline], width: usize) -> Vec<Line> {
+    fn heading(self, level: u8, content: &[Inline], width: usize) -> Vec<Line> {
         let (dress, rule) = match level {
             1 => (Dress::colour(Colour::Cyan).bold(), Some("━")),
             2 => (Dress::colour(Colour::Cyan).bold(), Some("─")),
@@ -165,7 +165,7 @@ const FRAME: Dress = Dress::colour(Colour::Grey);
 fn frame(label: Option<&str>, language: &str, width: usize) -> Line {
     let mut pieces = vec![Piece::new("──", FRAME)];
     if let Some(label) = label {
-        let shown = crate::ui::render::words::clipped(label, width.saturating_sub(6));
+        let shown = words::clipped(label, width.saturating_sub(6));
         pieces.push(Piece::new(format!(" {shown} "), Dress::colour(Colour::Yellow).bold()));
     }
     let used: usize = pieces.iter().map(Piece::width).sum();
@@ -177,7 +177,7 @@ fn frame(label: Option<&str>, language: &str, width: usize) -> Line {
         pieces.push(Piece::new("─".repeat(width - used - tail_width), FRAME));
         pieces.push(Piece::new(tail, FRAME));
     }
-    Line::of(pieces)
+    Line::of(joined(pieces))
 }
 
 fn dress_of(token: Token) -> Dress {

@@ -27,6 +27,18 @@ impl Piece {
     }
 }
 
+/// Neighbours in the same dress as one piece: fewer escapes.
+pub fn joined(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut result: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match result.last_mut() {
+            Some(last) if last.dress == piece.dress && last.link == piece.link => last.text.push_str(&piece.text),
+            _ => result.push(piece),
+        }
+    }
+    result
+}
+
 /// A line of output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {

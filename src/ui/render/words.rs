@@ -4,7 +4,7 @@ use textwrap::core::Fragment;
 use textwrap::wrap_algorithms::wrap_first_fit;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::lines::{Line, Piece};
+use super::lines::{Line, Piece, joined};
 use crate::markdown::Inline;
 use crate::ui::theme::{Colour, Dress, Theme};
 
@@ -76,18 +76,6 @@ fn set(paragraphs: Vec<Vec<Word>>, width: usize) -> Vec<Line> {
         }
     }
     lines
-}
-
-/// Neighbours in the same dress as one piece: fewer escapes.
-fn joined(pieces: Vec<Piece>) -> Vec<Piece> {
-    let mut result: Vec<Piece> = Vec::new();
-    for piece in pieces {
-        match result.last_mut() {
-            Some(last) if last.dress == piece.dress && last.link == piece.link => last.text.push_str(&piece.text),
-            _ => result.push(piece),
-        }
-    }
-    result
 }
 
 /// A word in parts of at most `width` columns.
