@@ -36,9 +36,13 @@ fn blocks() -> impl Strategy<Value = Vec<Block>> {
         header,
         rows,
     });
-    let language = proptest::sample::select(vec!["sh", "yaml", "dockerfile", "nginx", "html", "json", "diff", "css", "text", ""]);
-    let code = (language, text(), proptest::option::of(text()))
-        .prop_map(|(language, text, label)| Block::Code { language: language.to_owned(), text, label });
+    let language =
+        proptest::sample::select(vec!["sh", "yaml", "dockerfile", "nginx", "html", "json", "diff", "css", "text", ""]);
+    let code = (language, text(), proptest::option::of(text())).prop_map(|(language, text, label)| Block::Code {
+        language: language.to_owned(),
+        text,
+        label,
+    });
     let leaf = prop_oneof![
         inlines().prop_map(Block::Paragraph),
         (1..6_u8, inlines()).prop_map(|(level, content)| Block::Heading { level, content }),
