@@ -5,3 +5,6 @@ mod course;
 
 #[path = "suite/render.rs"]
 mod render;
+
+#[path = "suite/architecture.rs"]
+mod architecture;

@@ -59,6 +59,6 @@ fn arrived(session: &Session<'_>, advance: Advance) -> Result<Exit, Failure> {
 fn show(session: &Session<'_>) {
     let ui = &session.host.ui;
     session.write_prompt();
-    ui.data(&session.step_text());
+    ui.data(&format!("{}{}", session.step_text(), session.quiz_text()));
     ui.say_as_is(&format!("\n{}", session.next_calls()));
 }

@@ -40,7 +40,7 @@ fn print(session: &mut Session<'_>) -> Result<(), Failure> {
     if session.text_needs_sandbox() {
         session.ready()?;
     }
-    ui.data(&session.step_text());
+    ui.data(&format!("{}{}", session.step_text(), session.quiz_text()));
     session.prepare()?;
     ui.say_as_is(&format!("\n{}", session.next_calls()));
     Ok(())

@@ -25,6 +25,21 @@ impl Session<'_> {
         text
     }
 
+    /// The step's questions, for where nobody can be asked.
+    pub fn quiz_text(&self) -> String {
+        let Some(place) = state::place(&self.course, &self.progress.current) else { return String::new() };
+        let variables = self.variables();
+        let ui = &self.host.ui;
+        let mut text = String::new();
+        for quiz in place.step.quizzes().map(|quiz| variables.substitute_quiz(quiz)) {
+            text.push_str(&format!("\n{}\n\n", ui.wrapped(&ui.style().bold(&quiz.question))));
+            for (option, letter) in quiz.options.iter().zip('a'..) {
+                text.push_str(&format!("{}\n", ui.wrapped(&format!("  {letter}) {}", option.text))));
+            }
+        }
+        text
+    }
+
     /// Whether the step's text needs values that only a running sandbox knows.
     pub fn text_needs_sandbox(&self) -> bool {
         if self.sandbox.known().is_some() {

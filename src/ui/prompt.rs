@@ -27,6 +27,7 @@ impl Ui {
     /// Asks which of the choices; the first is preselected. Escape is `None`.
     pub fn choose<T: Clone>(&self, prompt: &str, choices: &[Choice<T>]) -> Result<Option<T>, Cancelled> {
         let labels: Vec<&str> = choices.iter().map(|choice| choice.label.as_str()).collect();
+        self.say_as_is("");
         let chosen = Select::with_theme(&*self.prompt_theme())
             .with_prompt(prompt)
             .items(&labels)
