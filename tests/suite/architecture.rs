@@ -52,7 +52,8 @@ fn imports_go_one_way() {
         };
         for (line, import) in imports(&file, "crate::") {
             let target = import.split("::").next().unwrap_or_default();
-            let is_plain = allowed.iter().any(|allowed| import == *allowed || import.starts_with(&format!("{allowed}::")));
+            let is_plain =
+                allowed.iter().any(|allowed| import == *allowed || import.starts_with(&format!("{allowed}::")));
             if target != module && !LEAVES.contains(&target) && !is_plain {
                 forbidden.push(format!("{}:{line}: {module} → {import}", file.display()));
             }
@@ -89,9 +90,9 @@ fn only_commands_and_session_write_to_the_terminal_through_ui() {
             continue;
         }
         for (number, line) in production_lines(&file) {
-            let speaks = ["println!(", "print!(", "eprintln!(", "eprint!("].iter().any(|call| {
-                line.trim_start().starts_with(call) || line.contains(&format!(" {call}"))
-            });
+            let speaks = ["println!(", "print!(", "eprintln!(", "eprint!("]
+                .iter()
+                .any(|call| line.trim_start().starts_with(call) || line.contains(&format!(" {call}")));
             // Before there is a `Ui`, and in the background process, whose stderr is its log.
             let is_excused = file.ends_with("commands/mod.rs") || module == "cluster";
             if speaks && !is_excused {
@@ -147,7 +148,10 @@ fn production_lines(file: &Path) -> Vec<(usize, String)> {
     }
     let text = std::fs::read_to_string(file).expect("a source file can be read");
     let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.to_owned()));
-    lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]").filter(|(_, line)| !line.trim_start().starts_with("//")).collect()
+    lines
+        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .collect()
 }
 
 /// Every path behind `prefix` in a file, groups in braces taken apart.
@@ -175,7 +179,8 @@ fn imports(file: &Path, prefix: &str) -> Vec<(usize, String)> {
                 match rest[path.len()..].strip_prefix("::{") {
                     Some(group) => {
                         let group = group.split('}').next().unwrap_or(group);
-                        imports.extend(group.split(',').map(|name| (number, format!("{path}::{}", path_at(name.trim())))));
+                        imports
+                            .extend(group.split(',').map(|name| (number, format!("{path}::{}", path_at(name.trim())))));
                     }
                     None => imports.push((number, path)),
                 }
