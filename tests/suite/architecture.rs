@@ -162,11 +162,14 @@ fn imports(file: &Path, prefix: &str) -> Vec<(usize, String)> {
         let number = *number;
         let mut line = line.clone();
         // A group that rustfmt broke over lines.
-        for (_, next) in lines[position + 1..].iter().take_while(|_| line.contains(prefix)) {
-            if line.matches('{').count() <= line.matches('}').count() || !line.trim_start().contains("use ") {
-                break;
+        let is_open = |line: &str| line.contains("use ") && line.matches('{').count() > line.matches('}').count();
+        if line.contains(prefix) {
+            for (_, next) in &lines[position + 1..] {
+                if !is_open(&line) {
+                    break;
+                }
+                line.push_str(next.trim());
             }
-            line.push_str(next.trim());
         }
         let mut rest = line.as_str();
         while let Some(start) = rest.find(prefix) {
