@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -44,16 +45,15 @@ var roots = []any{
 
 // field is written as short as it can be: the table is compiled into the program.
 type field struct {
-	Name      string   `json:"n"`
-	Number    int      `json:"p,omitempty"`
-	Type      string   `json:"t"`
-	Strategy  string   `json:"s,omitempty"`  // patchStrategy
-	MergeKey  string   `json:"k,omitempty"`  // patchMergeKey
-	List      string   `json:"l,omitempty"`  // set, map; atomic where absent
-	Keys      []string `json:"lk,omitempty"` // keys of a map list
-	Atomic    bool     `json:"a,omitempty"`  // a map or struct that is replaced as a whole
-	OmitEmpty bool     `json:"o,omitempty"`
-	Inline    bool     `json:"-"`
+	Name     string   `json:"n"`
+	Number   int      `json:"p,omitempty"`
+	Type     string   `json:"t"`
+	Strategy string   `json:"s,omitempty"`  // patchStrategy
+	MergeKey string   `json:"k,omitempty"`  // patchMergeKey
+	List     string   `json:"l,omitempty"`  // set, map; atomic where absent
+	Keys     []string `json:"lk,omitempty"` // keys of a map list
+	Atomic   bool     `json:"a,omitempty"`  // a map or struct that is replaced as a whole
+	Zero     bool     `json:"z,omitempty"`  // a struct that Go writes even where nothing is set
 }
 
 type definition struct {
@@ -76,7 +76,6 @@ func main() {
 	for _, root := range roots {
 		walk(reflect.TypeOf(root), definitions, applied)
 	}
-	encoder := json.NewEncoder(os.Stdout)
 	names := make([]string, 0, len(definitions))
 	for name := range definitions {
 		names = append(names, name)
@@ -93,7 +92,6 @@ func main() {
 		fmt.Printf("%q:%s%s\n", name, line, comma)
 	}
 	fmt.Println("}")
-	_ = encoder
 }
 
 // definitionName is the name that Kubernetes' OpenAPI documents use: io.k8s.api.apps.v1.Deployment.
@@ -104,14 +102,14 @@ func definitionName(t reflect.Type) string {
 
 // special types are encoded otherwise than their fields say.
 var special = map[string]string{
-	"k8s.io/apimachinery/pkg/api/resource.Quantity":     "quantity",
-	"k8s.io/apimachinery/pkg/util/intstr.IntOrString":   "intstr",
-	"k8s.io/apimachinery/pkg/apis/meta/v1.Time":         "time",
-	"k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime":    "microtime",
-	"k8s.io/apimachinery/pkg/apis/meta/v1.FieldsV1":     "fields",
-	"k8s.io/apimachinery/pkg/runtime.RawExtension":      "raw",
-	"k8s.io/apimachinery/pkg/apis/meta/v1.Duration":     "duration",
-	"k8s.io/apimachinery/pkg/apis/meta/v1.TypeMeta":     "",
+	"k8s.io/apimachinery/pkg/api/resource.Quantity":   "quantity",
+	"k8s.io/apimachinery/pkg/util/intstr.IntOrString": "intstr",
+	"k8s.io/apimachinery/pkg/apis/meta/v1.Time":       "time",
+	"k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime":  "microtime",
+	"k8s.io/apimachinery/pkg/apis/meta/v1.FieldsV1":   "fields",
+	"k8s.io/apimachinery/pkg/runtime.RawExtension":    "raw",
+	"k8s.io/apimachinery/pkg/apis/meta/v1.Duration":   "duration",
+	"k8s.io/apimachinery/pkg/apis/meta/v1.TypeMeta":   "",
 }
 
 func typeName(t reflect.Type, definitions map[string]definition, applied map[string]map[string]applyField) string {
@@ -170,7 +168,8 @@ func walk(t reflect.Type, definitions map[string]definition, applied map[string]
 			Name: tag[0], Number: number(f), Type: typeName(f.Type, definitions, applied),
 			Strategy: f.Tag.Get("patchStrategy"), MergeKey: f.Tag.Get("patchMergeKey"),
 			List: said.List, Keys: said.Keys, Atomic: said.Atomic,
-			OmitEmpty: len(tag) > 1 && tag[1] == "omitempty",
+			Zero: f.Type.Kind() == reflect.Struct && special[f.Type.PkgPath()+"."+f.Type.Name()] == "" &&
+				!slices.Contains(tag[1:], "omitzero"),
 		}
 		if said.Default != nil {
 			if result.Defaults == nil {
@@ -217,7 +216,7 @@ func appliedSchema() map[string]map[string]applyField {
 							ElementRelationship string
 							Keys                []string
 						}
-						Map *struct{ ElementRelationship string }
+						Map                 *struct{ ElementRelationship string }
 						ElementRelationship string
 					}
 				}

@@ -1,22 +1,38 @@
 //! The three patch types that rewrite an object: JSON patch (RFC 6902), merge patch (RFC 7386) and
-//! Kubernetes' strategic merge patch. Pure functions over values.
+//! Kubernetes' strategic merge patch. Pure functions over values; the caller validates what comes out.
+
+mod json;
+mod strategic;
 
 use serde_json::Value;
 
-use super::schema::Kind;
-use super::status::Status;
+pub use json::json_patch;
+pub use strategic::strategic_merge_patch;
 
-/// RFC 6902; errors are worded as the API server words them.
-pub fn json_patch(_document: &Value, _patch: &Value) -> Result<Value, Status> {
-    Err(Status::new(501, "NotImplemented", "json patch"))
+/// RFC 7386: objects merge, null removes, everything else replaces.
+pub fn merge_patch(document: &Value, patch: &Value) -> Value {
+    let mut result = document.clone();
+    merge_into(&mut result, patch);
+    result
 }
 
-/// RFC 7386.
-pub fn merge_patch(document: &Value, _patch: &Value) -> Value {
-    document.clone()
+fn merge_into(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let map = target.as_object_mut().expect("made an object above");
+    for (name, change) in changes {
+        if change.is_null() {
+            map.remove(name);
+        } else {
+            merge_into(map.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
 }
 
-/// Strategic merge by the kind's merge keys, with all `$` directives.
-pub fn strategic_merge_patch(_kind: &'static Kind, _document: &Value, _patch: &Value) -> Result<Value, Status> {
-    Err(Status::new(501, "NotImplemented", "strategic merge patch"))
-}
+#[cfg(test)]
+mod tests;

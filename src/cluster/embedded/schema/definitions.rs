@@ -31,6 +31,8 @@ pub struct Field {
     pub list_type: ListType,
     /// Server-side apply replaces the map or struct as a whole.
     pub atomic: bool,
+    /// A struct that Go's encoder writes as `{}` even where nothing in it is set.
+    pub always_written: bool,
     /// The default of a list key that is absent (`protocol: TCP`).
     pub default: Option<Value>,
     /// Embedded struct whose message is one of its own in protobuf, but whose fields stand here in JSON.
@@ -118,6 +120,8 @@ struct RawField {
     keys: Vec<String>,
     #[serde(default, rename = "a")]
     atomic: bool,
+    #[serde(default, rename = "z")]
+    zero: bool,
 }
 
 fn parse_table() -> HashMap<String, Definition> {
@@ -157,6 +161,7 @@ fn build_field(raw: &RawField, owner: &RawDefinition, embedded: Option<u32>) -> 
         merge_key: (!raw.merge_key.is_empty()).then(|| raw.merge_key.clone()),
         list_type,
         atomic: raw.atomic,
+        always_written: raw.zero,
         default: owner.defaults.get(&raw.name).cloned(),
         embedded,
     }

@@ -1,0 +1,174 @@
+//! Strategic merge patch: maps merge, lists of objects merge by their kind's merge keys, and the `$` directives.
+//! The rules are those of apimachinery's `strategicpatch` (`$patch`, `$retainKeys`, `$setElementOrder/…`,
+//! `$deleteFromPrimitiveList/…`).
+
+use serde_json::{Map, Value};
+
+use super::super::schema::{Definition, Field, FieldType, Kind, definition};
+use super::super::status::Status;
+
+const PATCH: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const SET_ELEMENT_ORDER: &str = "$setElementOrder/";
+const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList/";
+
+/// Merges `patch` into the object by the kind's merge keys.
+///
+/// # Errors
+/// 400 for a patch that is no object, 422 or 500 for directives and merge keys that do not fit, as Kubernetes words them.
+pub fn strategic_merge_patch(kind: &'static Kind, document: &Value, patch: &Value) -> Result<Value, Status> {
+    let (Some(original), Some(patch)) = (document.as_object(), patch.as_object()) else {
+        return Err(Status::new(400, "BadRequest", "json: cannot unmarshal array into Go value of type map[string]interface {}"));
+    };
+    merge_map(Some(kind.definition()), original.clone(), patch).map(Value::Object)
+}
+
+fn merge_map(
+    definition: Option<&Definition>,
+    mut original: Map<String, Value>,
+    patch: &Map<String, Value>,
+) -> Result<Map<String, Value>, Status> {
+    match patch.get(PATCH).map(Value::as_str) {
+        None | Some(Some("merge")) => {}
+        Some(Some("replace")) => {
+            return Ok(patch.iter().filter(|(name, _)| *name != PATCH).map(|(n, v)| (n.clone(), v.clone())).collect());
+        }
+        Some(Some("delete")) => return Ok(Map::new()),
+        Some(other) => return Err(bad_patch_type(other.unwrap_or_default())),
+    }
+    if let Some(retained) = patch.get(RETAIN_KEYS) {
+        let retained = retained.as_array().ok_or_else(|| invalid("invalid retainKeys in the patch"))?;
+        original.retain(|name, _| retained.iter().any(|kept| kept == name));
+    }
+    for (name, values) in patch.iter().filter_map(|(n, v)| Some((n.strip_prefix(DELETE_FROM_PRIMITIVE_LIST)?, v))) {
+        if let (Some(Value::Array(items)), Some(values)) = (original.get_mut(name), values.as_array()) {
+            items.retain(|item| !values.contains(item));
+        }
+    }
+    for (name, order) in patch.iter().filter_map(|(n, v)| Some((n.strip_prefix(SET_ELEMENT_ORDER)?, v))) {
+        let field = definition.and_then(|definition| definition.field(name));
+        let changes = patch.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let items = original.remove(name);
+        let merged = merge_list(field, items.as_ref().and_then(Value::as_array), changes)?;
+        let items = items.and_then(|items| items.as_array().cloned()).unwrap_or_default();
+        original.insert(name.into(), Value::Array(in_order(field, merged, order, &items)));
+    }
+    for (name, change) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+        if patch.contains_key(&format!("{SET_ELEMENT_ORDER}{name}")) {
+            continue;
+        }
+        let field = definition.and_then(|definition| definition.field(name));
+        match change {
+            Value::Null => {
+                original.remove(name);
+            }
+            _ => {
+                let merged = merge_value(field, original.remove(name), change)?;
+                original.insert(name.clone(), merged);
+            }
+        }
+    }
+    Ok(original)
+}
+
+fn merge_value(field: Option<&Field>, original: Option<Value>, change: &Value) -> Result<Value, Status> {
+    match change {
+        Value::Object(change) => {
+            let original = match original {
+                Some(Value::Object(map)) => map,
+                _ => Map::new(),
+            };
+            let definition = match field.map(|field| &field.field_type) {
+                Some(FieldType::Struct(name)) => definition(name),
+                _ => None,
+            };
+            merge_map(definition, original, change).map(Value::Object)
+        }
+        Value::Array(changes) if field.is_some_and(|field| field.merge) => {
+            let original = original.as_ref().and_then(Value::as_array);
+            merge_list(field, original, changes).map(Value::Array)
+        }
+        Value::Array(changes) => {
+            Ok(Value::Array(changes.iter().filter(|item| item.get(PATCH).is_none()).cloned().collect()))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+fn merge_list(field: Option<&Field>, original: Option<&Vec<Value>>, changes: &[Value]) -> Result<Vec<Value>, Status> {
+    let original = original.map_or(&[][..], Vec::as_slice);
+    let Some(key) = field.and_then(|field| field.merge_key.as_deref()) else {
+        let mut merged = original.to_vec();
+        for change in changes {
+            if !merged.contains(change) {
+                merged.push(change.clone());
+            }
+        }
+        return Ok(merged);
+    };
+    let element = field.and_then(|field| field.field_type.element());
+    if changes.iter().any(|change| change.get(PATCH).and_then(Value::as_str) == Some("replace")) {
+        return Ok(changes.iter().filter(|change| change.get(PATCH).is_none()).cloned().collect());
+    }
+    let mut merged = original.to_vec();
+    for change in changes {
+        let map = change.as_object().ok_or_else(|| invalid("expecting a list of maps in the patch"))?;
+        let Some(wanted) = map.get(key) else {
+            return Err(Status::new(500, "", format!("map: {} does not contain declared merge key: {key}", go_map(map))));
+        };
+        let position = merged.iter().position(|item| item.get(key) == Some(wanted));
+        match (map.get(PATCH).and_then(Value::as_str), position) {
+            (Some("delete"), Some(_)) => merged.retain(|item| item.get(key) != Some(wanted)),
+            (Some("delete"), None) => {}
+            (None | Some("merge"), Some(position)) => {
+                let item = merged[position].as_object().cloned().unwrap_or_default();
+                merged[position] = Value::Object(merge_map(element, item, map)?);
+            }
+            (None | Some("merge"), None) => merged.push(Value::Object(merge_map(element, Map::new(), map)?)),
+            (Some(other), _) => return Err(bad_patch_type(other)),
+        }
+    }
+    Ok(merged)
+}
+
+/// The merged items in the order that the patch asks for; items that only the server has keep their place among
+/// those that they stood with.
+fn in_order(field: Option<&Field>, merged: Vec<Value>, order: &Value, server: &[Value]) -> Vec<Value> {
+    let key = field.and_then(|field| field.merge_key.as_deref());
+    let identity = |item: &Value| key.map_or_else(|| item.clone(), |key| item.get(key).cloned().unwrap_or_default());
+    let wanted: Vec<Value> = order.as_array().into_iter().flatten().map(identity).collect();
+    let server: Vec<Value> = server.iter().map(identity).collect();
+    let place = |item: &Value, among: &[Value]| among.iter().position(|other| *other == identity(item));
+    let (mut ordered, kept): (Vec<Value>, Vec<Value>) =
+        merged.into_iter().partition(|item| place(item, &wanted).is_some());
+    ordered.sort_by_key(|item| place(item, &wanted));
+    let mut result = Vec::with_capacity(ordered.len() + kept.len());
+    let mut ordered = ordered.into_iter().peekable();
+    let mut kept = kept.into_iter().peekable();
+    while let (Some(left), Some(right)) = (ordered.peek(), kept.peek()) {
+        let kept_first = match (place(left, &server), place(right, &server)) {
+            (Some(left), Some(right)) => right < left,
+            _ => false,
+        };
+        result.extend(if kept_first { kept.next() } else { ordered.next() });
+    }
+    result.extend(ordered);
+    result.extend(kept);
+    result
+}
+
+fn invalid(message: &str) -> Status {
+    Status::new(422, "Invalid", message).with_details(serde_json::json!({}))
+}
+
+fn bad_patch_type(found: &str) -> Status {
+    Status::new(500, "", format!("unknown patch type: {found}"))
+}
+
+fn go_map(map: &Map<String, Value>) -> String {
+    let parts: Vec<String> = map
+        .iter()
+        .map(|(name, value)| format!("{name}:{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    format!("map[{}]", parts.join(" "))
+}
