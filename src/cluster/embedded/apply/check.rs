@@ -30,13 +30,7 @@ pub fn check_typed(kind: &'static Kind, shape: Shape<'_>, applied: &Value) -> Re
     Err(Status::new(500, "", message))
 }
 
-fn walk(
-    shape: Shape<'_>,
-    scalar: Option<&FieldType>,
-    value: &Value,
-    path: &mut Vec<Step>,
-    errors: &mut Vec<String>,
-) {
+fn walk(shape: Shape<'_>, scalar: Option<&FieldType>, value: &Value, path: &mut Vec<Step>, errors: &mut Vec<String>) {
     let mut mistake = |what: String| errors.push(format!("{}: {what}", path_text(path)));
     match (shape, value) {
         (_, Value::Null) => {}
@@ -75,13 +69,7 @@ fn walk(
     }
 }
 
-fn walk_keyed(
-    element: &FieldType,
-    keys: &[String],
-    items: &[Value],
-    path: &mut Vec<Step>,
-    errors: &mut Vec<String>,
-) {
+fn walk_keyed(element: &FieldType, keys: &[String], items: &[Value], path: &mut Vec<Step>, errors: &mut Vec<String>) {
     let mut seen = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let step = item_key(element, keys, item);

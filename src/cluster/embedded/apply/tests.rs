@@ -40,7 +40,10 @@ fn a_config_map_with_three_managers() {
     assert_eq!(fields(&both).len(), 2);
 
     let conflict = apply(kind, Some(&both), &data(&json!({"a": "2"})), &manager("two"), false).expect_err("conflict");
-    assert_eq!((conflict.code, conflict.message.as_str()), (409, r#"Apply failed with 1 conflict: conflict with "one": .data.a"#));
+    assert_eq!(
+        (conflict.code, conflict.message.as_str()),
+        (409, r#"Apply failed with 1 conflict: conflict with "one": .data.a"#)
+    );
 
     let forced = apply(kind, Some(&both), &data(&json!({"a": "2"})), &manager("two"), true).expect("forced");
     assert_eq!(
@@ -55,7 +58,8 @@ fn a_config_map_with_three_managers() {
     updated["data"]["a"] = json!("3");
     updated["data"]["d"] = json!("1");
     track_update(kind, Some(&without), &mut updated, &manager("three"));
-    let conflict = apply(kind, Some(&updated), &data(&json!({"a": "2"})), &manager("two"), false).expect_err("conflict");
+    let conflict =
+        apply(kind, Some(&updated), &data(&json!({"a": "2"})), &manager("two"), false).expect_err("conflict");
     assert_eq!(conflict.message, r#"Apply failed with 1 conflict: conflict with "three" using v1: .data.a"#);
 }
 
@@ -63,7 +67,8 @@ fn a_config_map_with_three_managers() {
 fn several_conflicts_are_listed_by_manager() {
     let kind = config_map();
     let one = apply(kind, None, &data(&json!({"a": "1", "b": "1"})), &manager("one"), false).expect("created");
-    let conflict = apply(kind, Some(&one), &data(&json!({"a": "2", "b": "2"})), &manager("two"), false).expect_err("two");
+    let conflict =
+        apply(kind, Some(&one), &data(&json!({"a": "2", "b": "2"})), &manager("two"), false).expect_err("two");
     assert_eq!(conflict.message, "Apply failed with 2 conflicts: conflicts with \"one\":\n- .data.a\n- .data.b");
 }
 
@@ -104,10 +109,10 @@ fn what_another_manager_set_stays() {
 
 #[test]
 fn mistakes_are_named() {
-    let message = |object: Value| {
-        apply(deployment(), None, &object, &manager("helm"), true).expect_err("a mistake").message
-    };
-    let base = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec});
+    let message =
+        |object: Value| apply(deployment(), None, &object, &manager("helm"), true).expect_err("a mistake").message;
+    let base =
+        |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec});
     assert_eq!(
         message(base(json!({"replcas": 1}))),
         "failed to create typed patch object (/d; apps/v1, Kind=Deployment): .spec.replcas: field not declared in schema"
@@ -138,8 +143,18 @@ fn arbitrary_object() -> impl Strategy<Value = Value> {
         Just(json!([]))
     ];
     let name = prop_oneof![
-        Just("metadata"), Just("labels"), Just("finalizers"), Just("spec"), Just("template"), Just("containers"),
-        Just("name"), Just("ports"), Just("containerPort"), Just("replicas"), Just("selector"), Just("status")
+        Just("metadata"),
+        Just("labels"),
+        Just("finalizers"),
+        Just("spec"),
+        Just("template"),
+        Just("containers"),
+        Just("name"),
+        Just("ports"),
+        Just("containerPort"),
+        Just("replicas"),
+        Just("selector"),
+        Just("status")
     ];
     leaf.prop_recursive(6, 50, 4, move |inner| {
         prop_oneof![

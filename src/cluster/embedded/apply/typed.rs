@@ -77,7 +77,8 @@ pub fn item_key(element: &FieldType, keys: &[String], item: &Value) -> Step {
     let definition = element.element();
     let mut found = Map::new();
     for key in keys {
-        let default = || definition.and_then(|definition| definition.field(key)).and_then(|field| field.default.clone());
+        let default =
+            || definition.and_then(|definition| definition.field(key)).and_then(|field| field.default.clone());
         if let Some(value) = item.get(key).filter(|value| !value.is_null()).cloned().or_else(default) {
             found.insert(key.clone(), value);
         }

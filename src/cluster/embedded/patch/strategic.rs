@@ -18,7 +18,11 @@ const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList/";
 /// 400 for a patch that is no object, 422 or 500 for directives and merge keys that do not fit, as Kubernetes words them.
 pub fn strategic_merge_patch(kind: &'static Kind, document: &Value, patch: &Value) -> Result<Value, Status> {
     let (Some(original), Some(patch)) = (document.as_object(), patch.as_object()) else {
-        return Err(Status::new(400, "BadRequest", "json: cannot unmarshal array into Go value of type map[string]interface {}"));
+        return Err(Status::new(
+            400,
+            "BadRequest",
+            "json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ));
     };
     merge_map(Some(kind.definition()), original.clone(), patch).map(Value::Object)
 }
@@ -114,7 +118,11 @@ fn merge_list(field: Option<&Field>, original: Option<&Vec<Value>>, changes: &[V
     for change in changes {
         let map = change.as_object().ok_or_else(|| invalid("expecting a list of maps in the patch"))?;
         let Some(wanted) = map.get(key) else {
-            return Err(Status::new(500, "", format!("map: {} does not contain declared merge key: {key}", go_map(map))));
+            return Err(Status::new(
+                500,
+                "",
+                format!("map: {} does not contain declared merge key: {key}", go_map(map)),
+            ));
         };
         let position = merged.iter().position(|item| item.get(key) == Some(wanted));
         match (map.get(PATCH).and_then(Value::as_str), position) {

@@ -22,12 +22,16 @@ fn strategic_patches_merge_by_keys_and_obey_directives() {
     check(
         &one,
         &in_pod(&json!([{"name": "b", "image": "y"}])),
-        &in_pod(&json!([{"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "y"}])),
+        &in_pod(
+            &json!([{"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "y"}]),
+        ),
     );
     check(
         &one,
         &in_pod(&json!([{"name": "a", "env": [{"name": "Y", "value": "2"}]}])),
-        &in_pod(&json!([{"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}])),
+        &in_pod(
+            &json!([{"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}]),
+        ),
     );
     check(&one, &in_pod(&json!([{"name": "a", "$patch": "delete"}])), &in_pod(&json!([])));
     check(
@@ -94,7 +98,8 @@ fn json_patches() {
 
 #[test]
 fn merge_patches() {
-    let merged = merge_patch(&json!({"a": {"b": 1, "c": 2}, "d": 3}), &json!({"a": {"b": null, "e": {"f": null}}, "d": [1]}));
+    let merged =
+        merge_patch(&json!({"a": {"b": 1, "c": 2}, "d": 3}), &json!({"a": {"b": null, "e": {"f": null}}, "d": [1]}));
     assert_eq!(merged, json!({"a": {"c": 2, "e": {}}, "d": [1]}));
 }
 
@@ -106,9 +111,19 @@ fn arbitrary_json() -> impl Strategy<Value = Value> {
         "[a-z$/]{0,8}".prop_map(Value::from)
     ];
     let name = prop_oneof![
-        Just("spec"), Just("template"), Just("containers"), Just("name"), Just("$patch"), Just("$retainKeys"),
-        Just("$setElementOrder/containers"), Just("$deleteFromPrimitiveList/finalizers"), Just("metadata"),
-        Just("finalizers"), Just("op"), Just("path"), Just("value")
+        Just("spec"),
+        Just("template"),
+        Just("containers"),
+        Just("name"),
+        Just("$patch"),
+        Just("$retainKeys"),
+        Just("$setElementOrder/containers"),
+        Just("$deleteFromPrimitiveList/finalizers"),
+        Just("metadata"),
+        Just("finalizers"),
+        Just("op"),
+        Just("path"),
+        Just("value")
     ];
     leaf.prop_recursive(6, 60, 5, move |inner| {
         prop_oneof![
