@@ -6,7 +6,28 @@
 //! nothing but the version and the health checks is told; every body, stream and queue is bounded.
 
 mod access;
+mod admin;
+mod answer;
+mod auth;
+mod decode;
+mod discovery;
+mod handle;
+mod health;
+mod list;
+mod negotiate;
+mod objects;
+mod openapi;
+mod pods;
+mod query;
+mod reviews;
+mod route;
+mod scale;
+mod selector;
 mod server;
+mod table;
+mod token;
+mod watch;
 
 pub use access::{Duplex, ExecRequest, ExecStreams, LogOptions, NoPods, PodAccess};
+pub use health::VERSION;
 pub use server::{Server, Settings, serve};

@@ -53,7 +53,7 @@ impl Entry {
     }
 
     /// The same object under another revision.
-    pub(super) fn at_revision(&self, revision: u64) -> Self {
+    pub fn at_revision(&self, revision: u64) -> Self {
         let digits = decimal_digits(self.revision);
         let at = self.revision_at as usize;
         let mut json = Vec::with_capacity(self.json.len() + 4);

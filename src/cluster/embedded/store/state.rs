@@ -11,7 +11,7 @@ use super::history::{Event, EventKind, History};
 use super::log::{Log, Operation, Record};
 use super::{CommitError, Figures, Kind, Options, StoreError, address, schema};
 
-/// `namespace NUL name`: sorts by namespace, then by name.
+/// `namespace/name`, in whose byte order Kubernetes lists.
 type Key = Box<str>;
 type Place = (usize, Key);
 
@@ -54,8 +54,8 @@ impl State {
         match namespace {
             None => objects.values().cloned().collect(),
             Some(namespace) => {
-                let first = format!("{namespace}\0");
-                let last = format!("{namespace}\u{1}");
+                let first = format!("{namespace}/");
+                let last = format!("{namespace}0");
                 let range = (Bound::Included(&*first), Bound::Excluded(&*last));
                 objects.range::<str, _>(range).map(|(_, entry)| Arc::clone(entry)).collect()
             }
@@ -299,7 +299,7 @@ fn entry_key(entry: &Entry) -> Key {
 fn key(namespace: &str, name: &str) -> Key {
     let mut key = String::with_capacity(namespace.len() + name.len() + 1);
     key.push_str(namespace);
-    key.push('\0');
+    key.push('/');
     key.push_str(name);
     key.into()
 }

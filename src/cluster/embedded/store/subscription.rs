@@ -76,7 +76,7 @@ impl Subscription {
         );
         self.position = match self.batch.back() {
             Some(last) if self.batch.len() == BATCH => last.entry.revision,
-            _ => state.revision,
+            _ => state.revision.max(self.position),
         };
         true
     }

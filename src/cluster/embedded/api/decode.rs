@@ -1,0 +1,329 @@
+//! Request bodies: read within bounds, parsed to values, compared with the kind's schema.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::super::registry::{FieldValidation, errors};
+use super::super::schema::{self, Kind, StructureError};
+use super::super::status::Status;
+
+/// As kube-apiserver's own limit.
+const BODY_BYTES_MAX: usize = 3 << 20;
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Far beyond any object, far below what the stack holds.
+const DEPTH_MAX: usize = 96;
+/// A YAML document that expands to more values than this is a bomb.
+const YAML_VALUES_MAX: usize = 1_000_000;
+
+pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Status> {
+    let collected = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
+            Err(Status::new(413, "RequestEntityTooLarge", message))
+        }
+        Ok(Err(error)) => Err(errors::bad_request(format!("cannot read the request's body: {error}"))),
+        Err(_) => Err(Status::new(408, "Timeout", "the request's body did not arrive in time")),
+    }
+}
+
+/// What the `Content-Type` says, without its parameters.
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// A body with what a strict decoder would have refused.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub value: Value,
+    /// `duplicate field "data.a"`
+    pub duplicates: Vec<String>,
+}
+
+/// Decodes a body by its media type. `expected` is the kind's name for messages.
+pub(super) fn decode(content_type: &str, body: &[u8], expected: &str) -> Result<Decoded, Status> {
+    match content_type {
+        "" | "application/json" => decode_json(body).map_err(|error| {
+            let message = format!(
+                "the object provided is unrecognized (must be of type {expected}): \
+                 couldn't get version/kind; json parse error: {error} ({})",
+                summary(body)
+            );
+            errors::bad_request(message)
+        }),
+        "application/yaml" => decode_yaml(body)
+            .map_err(|error| errors::bad_request(format!("error converting YAML to JSON: yaml: {error}")))
+            .map(|value| Decoded { value, duplicates: Vec::new() }),
+        "application/vnd.kubernetes.protobuf" => schema::decode_protobuf(body)
+            .map_err(|error| errors::bad_request(format!("the protobuf body cannot be decoded: {error}")))
+            .map(|value| Decoded { value, duplicates: Vec::new() }),
+        _ => Err(Status::new(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: \
+             application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )),
+    }
+}
+
+/// The first bytes of a body, for a message.
+fn summary(body: &[u8]) -> String {
+    const LENGTH: usize = 30;
+    if body.is_empty() {
+        return "<empty>".into();
+    }
+    let text = String::from_utf8_lossy(&body[..body.len().min(LENGTH)]).into_owned();
+    if body.len() > LENGTH { format!("{text} ...") } else { text }
+}
+
+pub(super) fn decode_yaml(body: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "control characters are not allowed".to_owned())?;
+    let parsed: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| go_yaml_error(&error.to_string(), text))?;
+    let mut budget = YAML_VALUES_MAX;
+    from_yaml(parsed, 0, &mut budget)
+}
+
+/// go-yaml's words for what this parser says; the line is counted from 1 as there.
+fn go_yaml_error(error: &str, text: &str) -> String {
+    let line = error.split("line ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|line| line.parse().ok());
+    let line = line.unwrap_or(1_usize).min(text.lines().count().max(1));
+    if error.contains("did not find expected node content") {
+        format!("line {line}: did not find expected node content")
+    } else {
+        let what = error.split(" at line").next().unwrap_or(error);
+        format!("line {line}: {what}")
+    }
+}
+
+fn from_yaml(value: serde_yaml::Value, depth: usize, budget: &mut usize) -> Result<Value, String> {
+    *budget = budget.checked_sub(1).ok_or_else(|| "document contains excessive aliasing".to_owned())?;
+    if depth > DEPTH_MAX {
+        return Err(format!("exceeded max depth of {DEPTH_MAX}"));
+    }
+    Ok(match value {
+        serde_yaml::Value::Sequence(items) => Value::Array(
+            items.into_iter().map(|item| from_yaml(item, depth + 1, budget)).collect::<Result<Vec<_>, _>>()?,
+        ),
+        serde_yaml::Value::Mapping(members) => {
+            let mut map = Map::new();
+            for (key, member) in members {
+                let key = match key {
+                    serde_yaml::Value::String(key) => key,
+                    other => serde_yaml::to_string(&other).map_err(|error| error.to_string())?.trim().to_owned(),
+                };
+                map.insert(key, from_yaml(member, depth + 1, budget)?);
+            }
+            Value::Object(map)
+        }
+        scalar => serde_json::to_value(scalar).map_err(|error| error.to_string())?,
+    })
+}
+
+/// JSON with its duplicate fields; the last of them counts, as in Go.
+pub(super) fn decode_json(body: &[u8]) -> Result<Decoded, String> {
+    let mut duplicates = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let seed = Seed { path: &mut String::new(), duplicates: &mut duplicates, depth: 0 };
+    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    value.map(|value| Decoded { value, duplicates }).map_err(|error| go_json_error(&error, body))
+}
+
+/// encoding/json's words.
+fn go_json_error(error: &serde_json::Error, body: &[u8]) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".into();
+    }
+    let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let text = error.to_string();
+    if text.starts_with("exceeded") {
+        return format!("exceeded max depth of {DEPTH_MAX}");
+    }
+    match line.get(error.column().saturating_sub(1)) {
+        Some(byte) if byte.is_ascii_graphic() => {
+            format!("invalid character {:?} looking for beginning of value", char::from(*byte))
+        }
+        _ => text,
+    }
+}
+
+struct Seed<'a> {
+    path: &'a mut String,
+    duplicates: &'a mut Vec<String>,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.into()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        if self.depth >= DEPTH_MAX {
+            return Err(A::Error::custom("exceeded max depth"));
+        }
+        let mut items = Vec::new();
+        let length = self.path.len();
+        loop {
+            self.path.push_str(&format!("[{}]", items.len()));
+            let seed = Seed { path: self.path, duplicates: self.duplicates, depth: self.depth + 1 };
+            let item = access.next_element_seed(seed)?;
+            self.path.truncate(length);
+            match item {
+                Some(item) => items.push(item),
+                None => return Ok(Value::Array(items)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        if self.depth >= DEPTH_MAX {
+            return Err(A::Error::custom("exceeded max depth"));
+        }
+        let mut members = Map::new();
+        let length = self.path.len();
+        while let Some(key) = access.next_key::<String>()? {
+            if length > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(&key);
+            if members.contains_key(&key) && self.duplicates.len() < 32 {
+                self.duplicates.push(format!("duplicate field \"{}\"", self.path));
+            }
+            let seed = Seed { path: self.path, duplicates: self.duplicates, depth: self.depth + 1 };
+            let value = access.next_value_seed(seed)?;
+            self.path.truncate(length);
+            members.insert(key, value);
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+/// Compares a decoded object with the kind that the path names. Returns the warnings; unknown fields are gone.
+pub(super) fn check_object(
+    kind: &'static Kind,
+    decoded: Decoded,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
+    let Decoded { mut value, duplicates } = decoded;
+    check_type(kind, &value)?;
+    let mut found = duplicates;
+    for error in schema::check_structure(kind, &value) {
+        match error {
+            StructureError::Unknown { path } => found.push(format!("unknown field \"{path}\"")),
+            StructureError::Mistyped { message } => return Err(cannot_be_handled(kind, kind.name, kind.version, &message)),
+        }
+    }
+    if found.is_empty() {
+        return Ok((value, found));
+    }
+    match validation {
+        FieldValidation::Strict => {
+            let message = format!("strict decoding error: {}", found.join(", "));
+            Err(cannot_be_handled(kind, kind.name, kind.version, &message))
+        }
+        FieldValidation::Warn => {
+            schema::prune_unknown(kind, &mut value);
+            Ok((value, found))
+        }
+        FieldValidation::Ignore => {
+            schema::prune_unknown(kind, &mut value);
+            Ok((value, Vec::new()))
+        }
+    }
+}
+
+fn cannot_be_handled(kind: &Kind, found: &str, version: &str, why: &str) -> Status {
+    errors::bad_request(format!("{found} in version \"{version}\" cannot be handled as a {}: {why}", kind.name))
+}
+
+/// A body may leave `kind` and `apiVersion` out; what it states must be what the path says.
+fn check_type(kind: &'static Kind, value: &Value) -> Result<(), Status> {
+    if !value.is_object() {
+        let message = format!("json: cannot unmarshal {} into Go value of type {}.{}", go_type(value), kind.version, kind.name);
+        return Err(cannot_be_handled(kind, kind.name, kind.version, &message));
+    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (found_kind, found_version) = (text("kind"), text("apiVersion"));
+    let expected_version = kind.api_version();
+    if !found_version.is_empty() && found_version != expected_version {
+        return Err(errors::bad_request(format!(
+            "the API version in the data ({found_version}) does not match the expected API version ({expected_version})"
+        )));
+    }
+    if found_kind.is_empty() || found_kind == kind.name {
+        return Ok(());
+    }
+    let version = found_version.rsplit('/').next().unwrap_or(kind.version);
+    // The real server decodes the body as what it says it is before it refuses it.
+    if let Some(other) = schema::by_kind(&expected_version, found_kind)
+        && let Some(message) = schema::check_structure(other, value).into_iter().find_map(|error| match error {
+            StructureError::Mistyped { message } => Some(message),
+            StructureError::Unknown { .. } => None,
+        })
+    {
+        return Err(cannot_be_handled(kind, found_kind, version, &message));
+    }
+    let why = format!(
+        "converting (v1.{found_kind}) to (core.{}): unknown conversion",
+        kind.name
+    );
+    Err(cannot_be_handled(kind, found_kind, version, &why))
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

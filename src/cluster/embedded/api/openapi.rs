@@ -1,0 +1,68 @@
+//! OpenAPI: the third version, as far as kubectl's `apply` and `explain` need it; the second refuses.
+
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::super::schema;
+use super::super::status::Status;
+use super::answer::{self, Answer};
+use super::discovery;
+use super::query::Query;
+
+/// Clients from kubectl 1.28 on prefer the third version; only the protobuf form of the second would serve older ones.
+pub(super) fn version_two(_headers: &HeaderMap) -> Answer {
+    answer::status(&Status::new(
+        406,
+        "NotAcceptable",
+        "the embedded cluster serves OpenAPI v3 only: use kubectl 1.29 or later, or `--validate=false`, or `--sandbox kind`",
+    ))
+}
+
+/// The path of each group and version, as the index names it.
+fn paths() -> Vec<(String, &'static str, &'static str)> {
+    let mut paths = vec![("api/v1".to_owned(), "", "v1")];
+    for (group, versions) in discovery::group_versions() {
+        for version in versions {
+            if schema::kinds().iter().any(|kind| kind.group == group && kind.version == version) {
+                paths.push((format!("apis/{group}/{version}"), group, version));
+            }
+        }
+    }
+    paths
+}
+
+pub(super) fn index() -> Answer {
+    let mut index = Map::new();
+    for (path, group, version) in paths() {
+        let url = format!("/openapi/v3/{path}?hash={}", hash(group, version));
+        index.insert(path, json!({"serverRelativeURL": url}));
+    }
+    answer::json(200, &json!({"paths": Value::Object(index)}))
+}
+
+/// Documents change with the program alone.
+fn hash(group: &str, version: &str) -> String {
+    let digest = Sha256::digest(format!("{}\0{group}/{version}", env!("CARGO_PKG_VERSION")));
+    digest.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Result<Answer, Status> {
+    let Some((_, group, version)) = paths().into_iter().find(|(known, ..)| known == path) else {
+        return Ok(answer::page_not_found());
+    };
+    let mut answered = answer::json(200, &schema::openapi_v3(group, version));
+    let headers_out = answered.headers_mut();
+    let tag = format!("\"{}\"", hash(group, version));
+    if let Ok(value) = HeaderValue::from_str(&tag) {
+        headers_out.insert(header::ETAG, value);
+    }
+    if query.get("hash").is_some() {
+        headers_out.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+    }
+    if headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) == Some(&tag) {
+        *answered.status_mut() = http::StatusCode::NOT_MODIFIED;
+        *answered.body_mut() = answer::full("");
+    }
+    Ok(answered)
+}

@@ -1,0 +1,165 @@
+//! Questions about who may do what, and tokens: answered, never stored.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::super::registry::errors;
+use super::super::status::Status;
+use super::answer::{self, Answer};
+use super::auth::{self, Access, Act, User};
+use super::handle::Context;
+use super::route::{Review, Target};
+use super::{decode, objects, token};
+
+fn timestamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn user_info(user: &User) -> Value {
+    json!({"username": user.name, "groups": user.groups})
+}
+
+pub(super) async fn review(context: &Context, request: Request<Incoming>, review: Review) -> Result<Answer, Status> {
+    if request.method() != http::Method::POST {
+        return Err(answer::method_not_allowed());
+    }
+    let content_type = decode::content_type(request.headers()).to_owned();
+    let body = decode::read_body(request.into_body()).await?;
+    let mut asked = decode::decode(&content_type, &body, review.kind())?.value;
+    if !asked.is_object() {
+        return Err(errors::bad_request(format!("the body is not a {}", review.kind())));
+    }
+    asked["kind"] = review.kind().into();
+    asked["apiVersion"] = review.api_version().into();
+    if !asked["metadata"].is_object() {
+        asked["metadata"] = json!({});
+    }
+    asked["status"] = match review {
+        Review::SelfSubject => {
+            asked["metadata"]["creationTimestamp"] = timestamp(Timestamp::now()).into();
+            json!({"userInfo": user_info(&context.user)})
+        }
+        Review::SelfSubjectAccess => access_status(&context.user, &asked["spec"]),
+        Review::SubjectAccess => {
+            let name = asked.pointer("/spec/user").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let access = if name == "kubernetes-admin" { Access::All } else { Access::Own };
+            access_status(&User { name, groups: Vec::new(), access }, &asked["spec"])
+        }
+        Review::SelfSubjectRules => rules(&context.user),
+        Review::Token => token_status(context, &asked),
+    };
+    Ok(answer::json(201, &asked))
+}
+
+fn access_status(user: &User, spec: &Value) -> Value {
+    let text = |key: &str| spec.pointer(&format!("/resourceAttributes/{key}")).and_then(Value::as_str).unwrap_or_default();
+    let allowed = if spec.get("resourceAttributes").is_some() {
+        let act = Act {
+            verb: text("verb"),
+            group: text("group"),
+            resource: text("resource"),
+            subresource: text("subresource"),
+            namespace: text("namespace"),
+            name: text("name"),
+        };
+        auth::may(user, &act)
+    } else {
+        let verb = spec.pointer("/nonResourceAttributes/verb").and_then(Value::as_str).unwrap_or_default();
+        user.access == Access::All || verb == "get"
+    };
+    match (allowed, user.access) {
+        (true, Access::All) => json!({
+            "allowed": true,
+            "reason": "RBAC: allowed by ClusterRoleBinding \"kubeadm:cluster-admins\" of ClusterRole \"cluster-admin\" to Group \"kubeadm:cluster-admins\"",
+        }),
+        (allowed, _) => json!({"allowed": allowed}),
+    }
+}
+
+fn rules(user: &User) -> Value {
+    let rule = |verbs: &[&str]| json!({"verbs": verbs, "apiGroups": ["*"], "resources": ["*"]});
+    let resources = match user.access {
+        Access::All => vec![rule(&["*"])],
+        Access::Read => vec![rule(&["get", "list", "watch"])],
+        Access::Own => Vec::new(),
+    };
+    let mut resource_rules = resources;
+    resource_rules.push(json!({
+        "verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
+        "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+    }));
+    resource_rules.push(json!({
+        "verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"],
+    }));
+    let mut paths = vec![json!({
+        "verbs": ["get"],
+        "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"],
+    })];
+    if user.access == Access::All {
+        paths.insert(0, json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
+    }
+    json!({"resourceRules": resource_rules, "nonResourceRules": paths, "incomplete": false})
+}
+
+fn token_status(context: &Context, asked: &Value) -> Value {
+    let given = asked.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
+    match auth::by_token(given, &context.server.settings) {
+        Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
+        None => json!({"user": {}, "error": "[invalid bearer token]"}),
+    }
+}
+
+const LIFETIME_SECONDS_MIN: i64 = 600;
+const LIFETIME_SECONDS_MAX: i64 = 1 << 32;
+
+/// `serviceaccounts/NAME/token`.
+pub(super) async fn create_token(
+    context: &Context,
+    request: Request<Incoming>,
+    target: &Target<'_>,
+) -> Result<Answer, Status> {
+    if request.method() != http::Method::POST {
+        return Err(answer::method_not_allowed());
+    }
+    let account = objects::find(context, target)?;
+    let content_type = decode::content_type(request.headers()).to_owned();
+    let body = decode::read_body(request.into_body()).await?;
+    let asked = decode::decode(&content_type, &body, "TokenRequest")?.value;
+    let seconds = asked.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(3600);
+    if !(LIFETIME_SECONDS_MIN..=LIFETIME_SECONDS_MAX).contains(&seconds) {
+        let detail = if seconds < LIFETIME_SECONDS_MIN {
+            "may not specify a duration less than 10 minutes"
+        } else {
+            "may not specify a duration larger than 2^32 seconds"
+        };
+        let cause = errors::invalid_value("spec.expirationSeconds", &seconds.into(), detail);
+        let (group, kind) = ("authentication.k8s.io", "TokenRequest");
+        return Err(errors::invalid_named("TokenRequest.authentication.k8s.io", group, kind, "", &[cause]));
+    }
+    let now = Timestamp::now();
+    let expires = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    let signed = token::issue(
+        &account.namespace,
+        &account.name,
+        &account.uid,
+        now.as_second(),
+        expires.as_second(),
+        &context.server.settings,
+    );
+    Ok(answer::json(
+        201,
+        &json!({
+            "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {
+                "name": account.name, "namespace": account.namespace, "creationTimestamp": timestamp(now),
+            },
+            "spec": {
+                "audiences": ["https://kubernetes.default.svc.cluster.local"],
+                "expirationSeconds": seconds, "boundObjectRef": null,
+            },
+            "status": {"token": signed, "expirationTimestamp": timestamp(expires)},
+        }),
+    ))
+}
