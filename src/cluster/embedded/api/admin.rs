@@ -23,7 +23,9 @@ pub(super) async fn answer(context: &Context, request: &Request<Incoming>, path:
 async fn snapshot(context: &Context, name: &str, restore: bool) -> Result<Answer, Status> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || name.len() > 200 || name.starts_with('.') || !name.bytes().all(plain) {
-        return Err(errors::bad_request(format!("{name:?} is no name for a snapshot: use letters, digits, '-', '_', '.'")));
+        return Err(errors::bad_request(format!(
+            "{name:?} is no name for a snapshot: use letters, digits, '-', '_', '.'"
+        )));
     }
     let directory = context.server.settings.snapshots.clone();
     let path = directory.join(format!("{name}.snapshot"));

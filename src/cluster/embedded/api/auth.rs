@@ -117,7 +117,8 @@ pub(super) fn may(user: &User, act: &Act<'_>) -> bool {
 }
 
 fn forbidden(user: &User, act: &Act<'_>) -> Status {
-    let qualified = if act.group.is_empty() { act.resource.to_owned() } else { format!("{}.{}", act.resource, act.group) };
+    let qualified =
+        if act.group.is_empty() { act.resource.to_owned() } else { format!("{}.{}", act.resource, act.group) };
     let object = if act.name.is_empty() { qualified } else { format!("{qualified} \"{}\"", act.name) };
     let resource =
         if act.subresource.is_empty() { act.resource.into() } else { format!("{}/{}", act.resource, act.subresource) };

@@ -87,7 +87,8 @@ fn summary(body: &[u8]) -> String {
 
 pub(super) fn decode_yaml(body: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(body).map_err(|_| "control characters are not allowed".to_owned())?;
-    let parsed: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| go_yaml_error(&error.to_string(), text))?;
+    let parsed: serde_yaml::Value =
+        serde_yaml::from_str(text).map_err(|error| go_yaml_error(&error.to_string(), text))?;
     let mut budget = YAML_VALUES_MAX;
     from_yaml(parsed, 0, &mut budget)
 }
@@ -257,7 +258,9 @@ pub(super) fn check_object(
     for error in schema::check_structure(kind, &value) {
         match error {
             StructureError::Unknown { path } => found.push(format!("unknown field \"{path}\"")),
-            StructureError::Mistyped { message } => return Err(cannot_be_handled(kind, kind.name, kind.version, &message)),
+            StructureError::Mistyped { message } => {
+                return Err(cannot_be_handled(kind, kind.name, kind.version, &message));
+            }
         }
     }
     if found.is_empty() {
@@ -286,7 +289,8 @@ fn cannot_be_handled(kind: &Kind, found: &str, version: &str, why: &str) -> Stat
 /// A body may leave `kind` and `apiVersion` out; what it states must be what the path says.
 fn check_type(kind: &'static Kind, value: &Value) -> Result<(), Status> {
     if !value.is_object() {
-        let message = format!("json: cannot unmarshal {} into Go value of type {}.{}", go_type(value), kind.version, kind.name);
+        let message =
+            format!("json: cannot unmarshal {} into Go value of type {}.{}", go_type(value), kind.version, kind.name);
         return Err(cannot_be_handled(kind, kind.name, kind.version, &message));
     }
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -310,10 +314,7 @@ fn check_type(kind: &'static Kind, value: &Value) -> Result<(), Status> {
     {
         return Err(cannot_be_handled(kind, found_kind, version, &message));
     }
-    let why = format!(
-        "converting (v1.{found_kind}) to (core.{}): unknown conversion",
-        kind.name
-    );
+    let why = format!("converting (v1.{found_kind}) to (core.{}): unknown conversion", kind.name);
     Err(cannot_be_handled(kind, found_kind, version, &why))
 }
 

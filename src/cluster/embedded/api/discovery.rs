@@ -66,9 +66,7 @@ fn virtuals(group: &str) -> &'static [Virtual] {
             const { review("tokenreviews", "tokenreview", "TokenReview", false) },
         ],
         "authorization.k8s.io" => &[
-            const {
-                review("localsubjectaccessreviews", "localsubjectaccessreview", "LocalSubjectAccessReview", true)
-            },
+            const { review("localsubjectaccessreviews", "localsubjectaccessreview", "LocalSubjectAccessReview", true) },
             const { review("selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview", false) },
             const { review("selfsubjectrulesreviews", "selfsubjectrulesreview", "SelfSubjectRulesReview", false) },
             const { review("subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview", false) },

@@ -203,9 +203,9 @@ impl Continue {
                 };
                 Ok(Self { revision, after })
             }
-            (Some("meta.k8s.io/v1"), None) => {
-                Err(errors::bad_request("invalid continue token: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))
-            }
+            (Some("meta.k8s.io/v1"), None) => Err(errors::bad_request(
+                "invalid continue token: incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            )),
             (version, _) => Err(errors::bad_request(format!(
                 "invalid continue token: server does not recognize this encoded version {:?}",
                 version.unwrap_or_default()
@@ -240,10 +240,13 @@ fn represent(context: &Context, kind: &Kind, page: &Page, representation: Repres
         }
         Representation::Metadata => {
             let items: Vec<Value> = page.entries.iter().map(|entry| partial(&entry.value(), false)).collect();
-            Ok(answer::json(200, &json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
-                "metadata": metadata(page), "items": items,
-            })))
+            Ok(answer::json(
+                200,
+                &json!({
+                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                    "metadata": metadata(page), "items": items,
+                }),
+            ))
         }
         Representation::Table => {
             let objects: Vec<Value> = page.entries.iter().map(|entry| entry.value()).collect();

@@ -59,12 +59,9 @@ pub(super) fn field_validation(query: &Query) -> Result<FieldValidation, Status>
         None | Some("Warn") => Ok(FieldValidation::Warn),
         Some("Strict") => Ok(FieldValidation::Strict),
         Some("Ignore") => Ok(FieldValidation::Ignore),
-        Some(other) => Err(invalid_option(
-            "CreateOptions",
-            "fieldValidation",
-            other,
-            &["", "Ignore", "Strict", "Warn"],
-        )),
+        Some(other) => {
+            Err(invalid_option("CreateOptions", "fieldValidation", other, &["", "Ignore", "Strict", "Warn"]))
+        }
     }
 }
 
@@ -187,13 +184,9 @@ pub(super) async fn patch(
     let writer = writer(&context.query, request.headers(), static_subresource(target));
     let validation = field_validation(&context.query)?;
     let body = decode::read_body(request.into_body()).await?;
-    let body = if kind == PatchKind::Apply {
-        applied_configuration(target, &body, named)?
-    } else {
-        patch_body(kind, &body)?
-    };
-    let patch =
-        PatchRequest { kind, body: &body, force: context.query.flag("force"), field_validation: validation };
+    let body =
+        if kind == PatchKind::Apply { applied_configuration(target, &body, named)? } else { patch_body(kind, &body)? };
+    let patch = PatchRequest { kind, body: &body, force: context.query.flag("force"), field_validation: validation };
     let (namespace, name) = (target.namespace.unwrap_or_default(), target.name.unwrap_or_default());
     let written = context.server.registry.patch_with(target.kind, namespace, name, &patch, &writer)?;
     let mut answered = represent(context, if written.created { 201 } else { 200 }, &written.entry, representation)?;
@@ -213,8 +206,8 @@ pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
 }
 
 pub(super) fn patch_body(kind: PatchKind, body: &Bytes) -> Result<Value, Status> {
-    let value = decode::decode_json(body)
-        .map_err(|error| errors::bad_request(format!("error decoding patch: {error}")))?;
+    let value =
+        decode::decode_json(body).map_err(|error| errors::bad_request(format!("error decoding patch: {error}")))?;
     let fits = if kind == PatchKind::Json { value.value.is_array() } else { value.value.is_object() };
     if fits {
         return Ok(value.value);
@@ -239,8 +232,9 @@ fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Resu
         let cause = errors::required("fieldManager", "is required for apply patch");
         return Err(errors::invalid_named("PatchOptions.meta.k8s.io", "meta.k8s.io", "PatchOptions", "", &[cause]));
     }
-    let value = decode::decode_yaml(body)
-        .map_err(|error| errors::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}")))?;
+    let value = decode::decode_yaml(body).map_err(|error| {
+        errors::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}"))
+    })?;
     if !value.is_object() {
         return Err(errors::bad_request("error decoding YAML: the applied configuration is not an object"));
     }
@@ -252,11 +246,7 @@ fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Resu
     }
     if version != target.kind.api_version() || kind != target.kind.name {
         let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
-        return Err(Status::new(
-            500,
-            "",
-            format!("invalid object type: {group}/{version}, Kind={kind}"),
-        ));
+        return Err(Status::new(500, "", format!("invalid object type: {group}/{version}, Kind={kind}")));
     }
     if !value["metadata"]["managedFields"].is_null() {
         return Err(errors::bad_request("metadata.managedFields must be nil"));
@@ -284,7 +274,10 @@ pub(super) async fn delete(
 /// Kinds whose deletion answers the object even where it is gone at once.
 fn returns_object(kind: &Kind) -> bool {
     kind.group.is_empty()
-        && matches!(kind.name, "Pod" | "Service" | "ServiceAccount" | "PersistentVolume" | "PersistentVolumeClaim" | "ResourceQuota")
+        && matches!(
+            kind.name,
+            "Pod" | "Service" | "ServiceAccount" | "PersistentVolume" | "PersistentVolumeClaim" | "ResourceQuota"
+        )
 }
 
 fn deleted(removal: &Removal) -> Value {
@@ -331,7 +324,8 @@ fn parse_deletion(options: &Value, dry_run: bool) -> Result<Deletion, Status> {
     };
     let grace_period_seconds = options.get("gracePeriodSeconds").and_then(Value::as_i64);
     let text = |path: &str| options.pointer(path).and_then(Value::as_str);
-    let dry = options.get("dryRun").and_then(Value::as_array).is_some_and(|values| values.iter().any(|value| value == "All"));
+    let dry =
+        options.get("dryRun").and_then(Value::as_array).is_some_and(|values| values.iter().any(|value| value == "All"));
     let precondition_revision = match text("/preconditions/resourceVersion") {
         None => None,
         Some(revision) => Some(revision.parse().map_err(|_| {

@@ -78,8 +78,7 @@ fn log_options(query: &Query, container: String) -> Result<LogOptions, Status> {
     let positive = |key: &str| -> Result<Option<u64>, Status> {
         match query.number(key)? {
             Some(number) if number < 0 => {
-                let cause =
-                    errors::invalid_value(key, &number.into(), "must be greater than or equal to 0");
+                let cause = errors::invalid_value(key, &number.into(), "must be greater than or equal to 0");
                 Err(errors::invalid_named("PodLogOptions", "", "PodLogOptions", "", &[cause]))
             }
             other => Ok(other.map(i64::unsigned_abs)),

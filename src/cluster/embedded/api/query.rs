@@ -35,11 +35,12 @@ impl Query {
     pub fn number(&self, key: &str) -> Result<Option<i64>, Status> {
         let Some(text) = self.get(key) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| {
-            let cause = if !text.is_empty() && text.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit()) {
-                "value out of range"
-            } else {
-                "invalid syntax"
-            };
+            let cause =
+                if !text.is_empty() && text.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit()) {
+                    "value out of range"
+                } else {
+                    "invalid syntax"
+                };
             Status::new(400, "BadRequest", format!("strconv.ParseInt: parsing {text:?}: {cause}"))
         })
     }

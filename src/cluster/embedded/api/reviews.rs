@@ -54,7 +54,8 @@ pub(super) async fn review(context: &Context, request: Request<Incoming>, review
 }
 
 fn access_status(user: &User, spec: &Value) -> Value {
-    let text = |key: &str| spec.pointer(&format!("/resourceAttributes/{key}")).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |key: &str| spec.pointer(&format!("/resourceAttributes/{key}")).and_then(Value::as_str).unwrap_or_default();
     let allowed = if spec.get("resourceAttributes").is_some() {
         let act = Act {
             verb: text("verb"),

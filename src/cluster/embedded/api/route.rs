@@ -9,20 +9,32 @@ pub(super) enum Route<'a> {
     Review(Review),
     Version,
     /// `healthz`, `readyz` or `livez`, with the name of one check or none.
-    Health { page: &'a str, check: &'a str },
+    Health {
+        page: &'a str,
+        check: &'a str,
+    },
     Root,
     /// `/api`
     CoreVersions,
     /// `/apis`
     Groups,
-    Group { group: &'a str },
-    Resources { group: &'a str, version: &'a str },
+    Group {
+        group: &'a str,
+    },
+    Resources {
+        group: &'a str,
+        version: &'a str,
+    },
     OpenApiTwo,
     OpenApiThreeIndex,
     /// `/openapi/v3/apis/apps/v1`: the group's path.
-    OpenApiThree { path: &'a str },
+    OpenApiThree {
+        path: &'a str,
+    },
     /// `/tutorial/v1/…`
-    Tutorial { path: &'a str },
+    Tutorial {
+        path: &'a str,
+    },
     /// A group and version that are served, a resource that is not.
     UnknownResource,
     Unknown,

@@ -98,8 +98,11 @@ fn scale_value(object: &Value) -> Value {
     }
     let mut status = json!({"replicas": number("/status/replicas")});
     let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let selector: Vec<String> =
-        labels.into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let selector: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     if !selector.is_empty() {
         status["selector"] = selector.join(",").into();
     }

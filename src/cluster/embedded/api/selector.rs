@@ -39,9 +39,9 @@ struct FieldRequirement {
 
 impl Selector {
     pub fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Status> {
-        let labels = Parser::new(labels).requirements().map_err(|why| {
-            errors::bad_request(format!("unable to parse requirement: {why}"))
-        })?;
+        let labels = Parser::new(labels)
+            .requirements()
+            .map_err(|why| errors::bad_request(format!("unable to parse requirement: {why}")))?;
         Ok(Self { labels, fields: parse_fields(kind, fields)? })
     }
 
@@ -130,7 +130,8 @@ impl Parser {
                 rest = rest[symbol.len()..].trim_start();
                 continue;
             }
-            let end = rest.find(|letter: char| letter.is_whitespace() || "=!(),><".contains(letter)).unwrap_or(rest.len());
+            let end =
+                rest.find(|letter: char| letter.is_whitespace() || "=!(),><".contains(letter)).unwrap_or(rest.len());
             tokens.push(Token::Word(rest[..end].to_owned()));
             rest = rest[end..].trim_start();
         }
@@ -218,7 +219,9 @@ impl Parser {
         loop {
             match self.take() {
                 Token::Word(word) => values.push(word),
-                Token::Symbol(",") if values.is_empty() || self.tokens.get(self.at.wrapping_sub(2)) == Some(&Token::Symbol(",")) => {
+                Token::Symbol(",")
+                    if values.is_empty() || self.tokens.get(self.at.wrapping_sub(2)) == Some(&Token::Symbol(",")) =>
+                {
                     values.push(String::new());
                 }
                 Token::Symbol(",") => {}
@@ -245,7 +248,8 @@ fn name_part(text: &str) -> bool {
 
 fn check_key(key: &str) -> Result<(), String> {
     let (prefix, name) = key.rsplit_once('/').unwrap_or(("", key));
-    let prefix_fits = prefix.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
+    let prefix_fits =
+        prefix.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
     if name_part(name) && prefix_fits && prefix.len() <= 253 {
         return Ok(());
     }

@@ -141,28 +141,34 @@ fn selector_of(object: &Value) -> String {
 fn deployment(object: &Value, now: Timestamp) -> Vec<Value> {
     let (names, images) = containers(object, "/spec/template/spec/containers");
     let ready = format!("{}/{}", integer(object, "/status/readyReplicas"), integer(object, "/spec/replicas"));
-    named(object, vec![
-        ready.into(),
-        integer(object, "/status/updatedReplicas").into(),
-        integer(object, "/status/availableReplicas").into(),
-        age(object, now).into(),
-        names.into(),
-        images.into(),
-        selector_of(object).into(),
-    ])
+    named(
+        object,
+        vec![
+            ready.into(),
+            integer(object, "/status/updatedReplicas").into(),
+            integer(object, "/status/availableReplicas").into(),
+            age(object, now).into(),
+            names.into(),
+            images.into(),
+            selector_of(object).into(),
+        ],
+    )
 }
 
 fn replica_set(object: &Value, now: Timestamp) -> Vec<Value> {
     let (names, images) = containers(object, "/spec/template/spec/containers");
-    named(object, vec![
-        integer(object, "/spec/replicas").into(),
-        integer(object, "/status/replicas").into(),
-        integer(object, "/status/readyReplicas").into(),
-        age(object, now).into(),
-        names.into(),
-        images.into(),
-        selector_of(object).into(),
-    ])
+    named(
+        object,
+        vec![
+            integer(object, "/spec/replicas").into(),
+            integer(object, "/status/replicas").into(),
+            integer(object, "/status/readyReplicas").into(),
+            age(object, now).into(),
+            names.into(),
+            images.into(),
+            selector_of(object).into(),
+        ],
+    )
 }
 
 fn stateful_set(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -173,18 +179,21 @@ fn stateful_set(object: &Value, now: Timestamp) -> Vec<Value> {
 
 fn daemon_set(object: &Value, now: Timestamp) -> Vec<Value> {
     let (names, images) = containers(object, "/spec/template/spec/containers");
-    named(object, vec![
-        integer(object, "/status/desiredNumberScheduled").into(),
-        integer(object, "/status/currentNumberScheduled").into(),
-        integer(object, "/status/numberReady").into(),
-        integer(object, "/status/updatedNumberScheduled").into(),
-        integer(object, "/status/numberAvailable").into(),
-        label_text(object, "/spec/template/spec/nodeSelector").into(),
-        age(object, now).into(),
-        names.into(),
-        images.into(),
-        selector_of(object).into(),
-    ])
+    named(
+        object,
+        vec![
+            integer(object, "/status/desiredNumberScheduled").into(),
+            integer(object, "/status/currentNumberScheduled").into(),
+            integer(object, "/status/numberReady").into(),
+            integer(object, "/status/updatedNumberScheduled").into(),
+            integer(object, "/status/numberAvailable").into(),
+            label_text(object, "/spec/template/spec/nodeSelector").into(),
+            age(object, now).into(),
+            names.into(),
+            images.into(),
+            selector_of(object).into(),
+        ],
+    )
 }
 
 fn job(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -194,37 +203,48 @@ fn job(object: &Value, now: Timestamp) -> Vec<Value> {
             .iter()
             .any(|condition| text(condition, "/type") == kind && text(condition, "/status") == "True")
     };
-    let found = [("Complete", "Complete"), ("Failed", "Failed"), ("Suspended", "Suspended"), ("FailureTarget", "FailureTarget")];
+    let found = [
+        ("Complete", "Complete"),
+        ("Failed", "Failed"),
+        ("Suspended", "Suspended"),
+        ("FailureTarget", "FailureTarget"),
+    ];
     let status = found.iter().find(|(kind, _)| holds(kind)).map_or("Running", |(_, word)| *word);
     let wanted = object.pointer("/spec/completions").and_then(Value::as_i64).unwrap_or(1);
     let started: Option<Timestamp> = text(object, "/status/startTime").parse().ok();
     let ended = text(object, "/status/completionTime").parse().unwrap_or(now);
-    named(object, vec![
-        status.into(),
-        format!("{}/{wanted}", integer(object, "/status/succeeded")).into(),
-        started.map(|started| duration(started, ended)).unwrap_or_default().into(),
-        age(object, now).into(),
-        names.into(),
-        images.into(),
-        selector_of(object).into(),
-    ])
+    named(
+        object,
+        vec![
+            status.into(),
+            format!("{}/{wanted}", integer(object, "/status/succeeded")).into(),
+            started.map(|started| duration(started, ended)).unwrap_or_default().into(),
+            age(object, now).into(),
+            names.into(),
+            images.into(),
+            selector_of(object).into(),
+        ],
+    )
 }
 
 fn cron_job(object: &Value, now: Timestamp) -> Vec<Value> {
     let (names, images) = containers(object, "/spec/jobTemplate/spec/template/spec/containers");
     let last = text(object, "/status/lastScheduleTime");
     let suspended = object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
-    named(object, vec![
-        text(object, "/spec/schedule").into(),
-        none_if_empty(text(object, "/spec/timeZone")).into(),
-        if suspended { "True" } else { "False" }.into(),
-        list(object, "/status/active").len().into(),
-        if last.is_empty() { "<none>".into() } else { since(last, now) }.into(),
-        age(object, now).into(),
-        names.into(),
-        images.into(),
-        "<none>".into(),
-    ])
+    named(
+        object,
+        vec![
+            text(object, "/spec/schedule").into(),
+            none_if_empty(text(object, "/spec/timeZone")).into(),
+            if suspended { "True" } else { "False" }.into(),
+            list(object, "/status/active").len().into(),
+            if last.is_empty() { "<none>".into() } else { since(last, now) }.into(),
+            age(object, now).into(),
+            names.into(),
+            images.into(),
+            "<none>".into(),
+        ],
+    )
 }
 
 fn service(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -233,10 +253,13 @@ fn service(object: &Value, now: Timestamp) -> Vec<Value> {
     let external = match kind {
         "ExternalName" => text(object, "/spec/externalName").to_owned(),
         "LoadBalancer" => {
-            let mut addresses: Vec<&str> = list(object, "/status/loadBalancer/ingress")
-                .iter()
-                .map(|ingress| if text(ingress, "/ip").is_empty() { text(ingress, "/hostname") } else { text(ingress, "/ip") })
-                .collect();
+            let mut addresses: Vec<&str> =
+                list(object, "/status/loadBalancer/ingress")
+                    .iter()
+                    .map(|ingress| {
+                        if text(ingress, "/ip").is_empty() { text(ingress, "/hostname") } else { text(ingress, "/ip") }
+                    })
+                    .collect();
             addresses.extend(&external);
             if addresses.is_empty() { "<pending>".into() } else { addresses.join(",") }
         }
@@ -245,18 +268,22 @@ fn service(object: &Value, now: Timestamp) -> Vec<Value> {
     let ports: Vec<String> = list(object, "/spec/ports")
         .iter()
         .map(|port| {
-            let (number, node, protocol) = (integer(port, "/port"), integer(port, "/nodePort"), text(port, "/protocol"));
+            let (number, node, protocol) =
+                (integer(port, "/port"), integer(port, "/nodePort"), text(port, "/protocol"));
             if node > 0 { format!("{number}:{node}/{protocol}") } else { format!("{number}/{protocol}") }
         })
         .collect();
-    named(object, vec![
-        kind.into(),
-        none_if_empty(text(object, "/spec/clusterIP")).into(),
-        none_if_empty(&external).into(),
-        none_if_empty(&ports.join(",")).into(),
-        age(object, now).into(),
-        label_text(object, "/spec/selector").into(),
-    ])
+    named(
+        object,
+        vec![
+            kind.into(),
+            none_if_empty(text(object, "/spec/clusterIP")).into(),
+            none_if_empty(&external).into(),
+            none_if_empty(&ports.join(",")).into(),
+            age(object, now).into(),
+            label_text(object, "/spec/selector").into(),
+        ],
+    )
 }
 
 fn node(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -280,17 +307,20 @@ fn node(object: &Value, now: Timestamp) -> Vec<Value> {
         "" => "<unknown>".to_owned(),
         value => value.to_owned(),
     };
-    named(object, vec![
-        status.into(),
-        none_if_empty(&roles.join(",")).into(),
-        age(object, now).into(),
-        text(object, "/status/nodeInfo/kubeletVersion").into(),
-        address("InternalIP").into(),
-        address("ExternalIP").into(),
-        info("osImage").into(),
-        info("kernelVersion").into(),
-        info("containerRuntimeVersion").into(),
-    ])
+    named(
+        object,
+        vec![
+            status.into(),
+            none_if_empty(&roles.join(",")).into(),
+            age(object, now).into(),
+            text(object, "/status/nodeInfo/kubeletVersion").into(),
+            address("InternalIP").into(),
+            address("ExternalIP").into(),
+            info("osImage").into(),
+            info("kernelVersion").into(),
+            info("containerRuntimeVersion").into(),
+        ],
+    )
 }
 
 const SHOWN_MAX: usize = 3;
@@ -332,16 +362,21 @@ fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
         .flat_map(|endpoint| list(endpoint, "/addresses"))
         .filter_map(|address| address.as_str().map(Into::into))
         .collect();
-    named(object, vec![
-        text(object, "/addressType").into(),
-        shortened(&ports, "<unset>").into(),
-        shortened(&addresses, "<unset>").into(),
-        age(object, now).into(),
-    ])
+    named(
+        object,
+        vec![
+            text(object, "/addressType").into(),
+            shortened(&ports, "<unset>").into(),
+            shortened(&addresses, "<unset>").into(),
+            age(object, now).into(),
+        ],
+    )
 }
 
 fn event(object: &Value, now: Timestamp) -> Vec<Value> {
-    let first_of = |paths: [&str; 3]| paths.iter().map(|path| text(object, path)).find(|time| !time.is_empty()).unwrap_or_default().to_owned();
+    let first_of = |paths: [&str; 3]| {
+        paths.iter().map(|path| text(object, path)).find(|time| !time.is_empty()).unwrap_or_default().to_owned()
+    };
     let first = since(&first_of(["/firstTimestamp", "/deprecatedFirstTimestamp", "/eventTime"]), now);
     let last = if text(object, "/series/lastObservedTime").is_empty() {
         let last = first_of(["/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime"]);
@@ -392,13 +427,16 @@ fn ingress(object: &Value, now: Timestamp) -> Vec<Value> {
         .map(|ingress| if text(ingress, "/ip").is_empty() { text(ingress, "/hostname") } else { text(ingress, "/ip") })
         .collect();
     let ports = if list(object, "/spec/tls").is_empty() { "80" } else { "80, 443" };
-    named(object, vec![
-        none_if_empty(text(object, "/spec/ingressClassName")).into(),
-        shortened(&hosts, "*").into(),
-        addresses.join(",").into(),
-        ports.into(),
-        age(object, now).into(),
-    ])
+    named(
+        object,
+        vec![
+            none_if_empty(text(object, "/spec/ingressClassName")).into(),
+            shortened(&hosts, "*").into(),
+            addresses.join(",").into(),
+            ports.into(),
+            age(object, now).into(),
+        ],
+    )
 }
 
 fn claim(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -413,25 +451,32 @@ fn claim(object: &Value, now: Timestamp) -> Vec<Value> {
             other => other,
         })
         .collect();
-    let phase = if text(object, "/metadata/deletionTimestamp").is_empty() { text(object, "/status/phase") } else { "Terminating" };
-    named(object, vec![
-        phase.into(),
-        text(object, "/spec/volumeName").into(),
-        text(object, "/status/capacity/storage").into(),
-        modes.join(",").into(),
-        text(object, "/spec/storageClassName").into(),
-        match text(object, "/spec/volumeAttributesClassName") {
-            "" => "<unset>",
-            class => class,
-        }
-        .into(),
-        age(object, now).into(),
-        match text(object, "/spec/volumeMode") {
-            "" => "<unset>",
-            mode => mode,
-        }
-        .into(),
-    ])
+    let phase = if text(object, "/metadata/deletionTimestamp").is_empty() {
+        text(object, "/status/phase")
+    } else {
+        "Terminating"
+    };
+    named(
+        object,
+        vec![
+            phase.into(),
+            text(object, "/spec/volumeName").into(),
+            text(object, "/status/capacity/storage").into(),
+            modes.join(",").into(),
+            text(object, "/spec/storageClassName").into(),
+            match text(object, "/spec/volumeAttributesClassName") {
+                "" => "<unset>",
+                class => class,
+            }
+            .into(),
+            age(object, now).into(),
+            match text(object, "/spec/volumeMode") {
+                "" => "<unset>",
+                mode => mode,
+            }
+            .into(),
+        ],
+    )
 }
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ impl Include {
 pub(super) fn table(kind: &Kind, objects: &[Value], include: Include, metadata: Value, with_columns: bool) -> Value {
     let now = Timestamp::now();
     let rows: Vec<Value> = objects.iter().map(|object| row(kind, object, include, now)).collect();
-    let definitions: Vec<Value> = if with_columns { columns::of(kind).iter().map(definition).collect() } else { Vec::new() };
+    let definitions: Vec<Value> =
+        if with_columns { columns::of(kind).iter().map(definition).collect() } else { Vec::new() };
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": definitions, "rows": rows,

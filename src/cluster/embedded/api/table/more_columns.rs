@@ -85,8 +85,5 @@ const CLAIM: &[Column] = &[
     text("VolumeMode", 1, "Filesystem or Block."),
 ];
 
-const LEASE: &[Column] = &[
-    text("Name", 0, NAME),
-    text("Holder", 0, "The identity of the holder of the lease."),
-    text("Age", 0, AGE),
-];
+const LEASE: &[Column] =
+    &[text("Name", 0, NAME), text("Holder", 0, "The identity of the holder of the lease."), text("Age", 0, AGE)];

@@ -57,7 +57,10 @@ fn readiness_gates(pod: &Value) -> String {
 }
 
 fn condition<'a>(pod: &'a Value, kind: &str) -> &'a str {
-    list(pod, "/status/conditions").iter().find(|condition| text(condition, "/type") == kind).map_or("", |condition| text(condition, "/status"))
+    list(pod, "/status/conditions")
+        .iter()
+        .find(|condition| text(condition, "/type") == kind)
+        .map_or("", |condition| text(condition, "/status"))
 }
 
 fn summarize(pod: &Value) -> Summary {
@@ -75,9 +78,9 @@ fn summarize(pod: &Value) -> Summary {
         restarts: 0,
         last_restart: None,
     };
-    let gated = list(pod, "/status/conditions").iter().any(|condition| {
-        text(condition, "/type") == "PodScheduled" && text(condition, "/reason") == "SchedulingGated"
-    });
+    let gated = list(pod, "/status/conditions")
+        .iter()
+        .any(|condition| text(condition, "/type") == "PodScheduled" && text(condition, "/reason") == "SchedulingGated");
     if gated {
         summary.reason = "SchedulingGated".into();
     }
@@ -136,7 +139,9 @@ fn summarize_containers(pod: &Value, summary: &mut Summary) {
             summary.reason = waiting.into();
         } else if let Some(state) = status.pointer("/state/terminated") {
             summary.reason = ended(state);
-        } else if status.get("ready").and_then(Value::as_bool) == Some(true) && status.pointer("/state/running").is_some() {
+        } else if status.get("ready").and_then(Value::as_bool) == Some(true)
+            && status.pointer("/state/running").is_some()
+        {
             running = true;
             summary.ready += 1;
         }
