@@ -303,18 +303,6 @@ pub enum ClusterCommand {
     Logs(ClusterNameArgs),
     /// End it and delete its data
     Delete(ClusterDeleteArgs),
-    /// The background process itself
-    #[command(hide = true)]
-    Serve {
-        #[arg(long)]
-        directory: PathBuf,
-    },
-    /// What kubeconfig files call for a credential; starts the sandbox where it is not running
-    #[command(hide = true)]
-    Credential {
-        #[arg(long)]
-        directory: PathBuf,
-    },
 }
 
 /// Which sandbox is meant.

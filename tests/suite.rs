@@ -8,3 +8,6 @@ mod render;
 
 #[path = "suite/architecture.rs"]
 mod architecture;
+
+#[path = "suite/background.rs"]
+mod background;

@@ -19,8 +19,6 @@ pub fn run(host: &Host, arguments: &ClusterArgs) -> Result<Exit, Failure> {
         ClusterCommand::Kubeconfig(name) => print_file(host, &name.name, "kubeconfig"),
         ClusterCommand::Logs(name) => print_file(host, &name.name, "log"),
         ClusterCommand::Delete(arguments) => delete(host, &arguments.name.name, arguments.yes),
-        ClusterCommand::Serve { directory } => serve(host, directory),
-        ClusterCommand::Credential { directory } => credential(host, directory),
     }
 }
 
@@ -68,7 +66,7 @@ fn stop(host: &Host, name: &str) -> Result<Exit, Failure> {
 fn status(host: &Host, name: &str, as_json: bool) -> Result<Exit, Failure> {
     let spec = spec(host, name)?;
     let connection = connection(&spec);
-    let running = false;
+    let running = process::status(&spec.directory) != process::Status::Stopped;
     if as_json {
         let text = json!({"name": name, "running": running, "connection": connection});
         host.ui.line(&serde_json::to_string_pretty(&text).expect("plain data with string keys"));
@@ -116,13 +114,4 @@ fn delete(host: &Host, name: &str, yes: bool) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
     }
-}
-
-fn serve(host: &Host, directory: &std::path::Path) -> Result<Exit, Failure> {
-    host.runtime.block_on(process::serve(directory))?;
-    Ok(Exit::Done)
-}
-
-fn credential(_host: &Host, _directory: &std::path::Path) -> Result<Exit, Failure> {
-    Err(Failure::new("the credential is not available yet"))
 }

@@ -1,6 +1,7 @@
 //! One file per command; this one parses and dispatches.
 
 mod cluster;
+mod cluster_serve;
 mod completions;
 mod doctor;
 mod env;
@@ -31,7 +32,10 @@ pub fn main() -> ExitCode {
     match called.file_name().and_then(|name| name.to_str()) {
         Some("werf") => ExitCode::from(crate::agent::main(&arguments())),
         Some("kubectl") => ExitCode::from(crate::kubectl::main(&arguments())),
-        _ => tutorial(),
+        _ => {
+            let arguments: Vec<std::ffi::OsString> = words.collect();
+            cluster_serve::dispatch(&arguments).unwrap_or_else(tutorial)
+        }
     }
 }
 
