@@ -42,6 +42,7 @@ Sandbox
 Other
   list         List the courses
   doctor       Check what is installed
+  author       Write courses of your own
   completions  Print a completion script for your shell
 
 {options}
@@ -109,6 +110,8 @@ pub enum Command {
     Stop(WorkspaceArgs),
     /// Remove a course's workspace and its sandbox
     Remove(RemoveArgs),
+    /// Write courses: make one, find its mistakes, show it
+    Author(AuthorArgs),
     /// Print a completion script for your shell
     Completions(CompletionsArgs),
 }
@@ -286,6 +289,57 @@ pub struct CompletionsArgs {
 pub struct ClusterArgs {
     #[command(subcommand)]
     pub command: ClusterCommand,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuthorArgs {
+    #[command(subcommand)]
+    pub command: AuthorCommand,
+}
+
+/// For those who write courses.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuthorCommand {
+    /// Make a small course that can be played, to be rewritten
+    New(AuthorNewArgs),
+    /// Tell every mistake of a course, at its place: exit 3 when there is an error
+    Check(AuthorCheckArgs),
+    /// Show a course, a lesson or a step as the learner will read it
+    Preview(AuthorPreviewArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuthorNewArgs {
+    /// The course's directory; its name becomes the course's id
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The course's title
+    #[arg(long)]
+    pub title: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuthorCheckArgs {
+    /// Courses: directories, or ids of built-in ones
+    #[arg(value_name = "COURSE", required = true)]
+    pub courses: Vec<String>,
+    /// Print the mistakes as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuthorPreviewArgs {
+    /// A course's directory, or the id of a built-in one
+    pub course: String,
+    /// A step's or a lesson's id; without it all of them
+    pub step: Option<String>,
+    /// Show hints, checks and solutions too
+    #[arg(long)]
+    pub all: bool,
+    /// Show it anew whenever a file changes
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// The sandbox by itself.

@@ -1,5 +1,6 @@
 //! One file per command; this one parses and dispatches.
 
+mod author;
 mod cluster;
 mod cluster_serve;
 mod completions;
@@ -92,6 +93,7 @@ fn run(host: &Host, args: Args) -> Result<Exit, Failure> {
         Command::Cluster(arguments) => cluster::run(host, &arguments),
         Command::Stop(arguments) => remove::stop(host, &arguments),
         Command::Remove(arguments) => remove::remove(host, &arguments),
+        Command::Author(arguments) => author::run(host, &arguments),
         Command::Completions(arguments) => completions::run(host, &arguments),
     }
 }

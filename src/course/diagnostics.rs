@@ -120,6 +120,11 @@ impl Diagnostics {
         self.count(Severity::Error) > 0
     }
 
+    /// Whether the course could not be found at all, which is a mistake of whoever named it.
+    pub fn is_about_what_is_missing(&self) -> bool {
+        self.has_errors() && self.items.iter().all(|item| item.place.is_none())
+    }
+
     /// All of it as text, with a summary at the end.
     pub fn render(&self, colour: bool) -> String {
         let paint = Paint { colour };
@@ -169,7 +174,7 @@ impl std::error::Error for Diagnostics {}
 
 impl Explain for Diagnostics {
     fn exit(&self) -> Exit {
-        if self.items.iter().any(|item| item.place.is_some()) { Exit::Broken } else { Exit::Usage }
+        if self.is_about_what_is_missing() { Exit::Usage } else { Exit::Broken }
     }
 }
 

@@ -42,6 +42,8 @@ pub enum UsePlace {
     Script,
     /// Prose, files and the learner's commands, where unknown names are left alone.
     Shown,
+    /// A debrief, which already knows what its step saved.
+    Afterwards,
 }
 
 /// Reads a lesson's file; its id is the file's stem.
@@ -228,10 +230,14 @@ fn add_to_introduction(lesson: &mut Lesson, element: Element, reader: &mut Reade
 
 fn add_to_step(step: &mut StepReader, element: Element, reader: &mut Reader) {
     let text = &reader.file.text[element.span.clone()];
+    let place = match element.kind {
+        ElementKind::Marked { marker: Marker::Debrief, .. } => UsePlace::Afterwards,
+        _ => UsePlace::Shown,
+    };
     if !matches!(element.kind, ElementKind::Fence) {
         let uses = references(text).into_iter().filter_map(|reference| {
             let span = reference.span.start + element.span.start..reference.span.end + element.span.start;
-            Some(Use { name: reference.name?.to_owned(), span, place: UsePlace::Shown })
+            Some(Use { name: reference.name?.to_owned(), span, place })
         });
         step.marks.uses.extend(uses);
     }

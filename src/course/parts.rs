@@ -76,6 +76,8 @@ pub struct StepReader {
     pub whens: Vec<Spanned>,
     check_names: Vec<Spanned>,
     wrongs: Vec<Range<usize>>,
+    /// A fence could not be understood, so that the step may seem to lack what it has.
+    is_incomplete: bool,
 }
 
 impl StepReader {
@@ -96,11 +98,17 @@ impl StepReader {
             location,
         };
         let marks = StepMarks { id: id_span, ..StepMarks::default() };
-        Self { step, marks, whens: Vec::new(), check_names: Vec::new(), wrongs: Vec::new() }
+        Self { step, marks, whens: Vec::new(), check_names: Vec::new(), wrongs: Vec::new(), is_incomplete: false }
     }
 
     /// Reads the fence at `span` into the step.
     pub fn add_fence(&mut self, span: &Range<usize>, reader: &mut Reader) {
+        let mistakes = reader.report.count();
+        self.read_fence(span, reader);
+        self.is_incomplete |= reader.report.count() > mistakes;
+    }
+
+    fn read_fence(&mut self, span: &Range<usize>, reader: &mut Reader) {
         let Some(fence) = fence(span, reader) else { return };
         let Some(verb) = fence.info.verb else {
             self.note_uses(&fence, UsePlace::Shown, reader);
@@ -225,6 +233,9 @@ impl StepReader {
 
     /// Judges the step as a whole.
     pub fn finish(self, reader: &mut Reader) -> (Step, StepMarks) {
+        if self.is_incomplete {
+            return (self.step, self.marks);
+        }
         for (when, at) in &self.whens {
             let names: Vec<&str> = self.check_names.iter().map(|(name, _)| name.as_str()).collect();
             if !names.contains(&when.as_str()) {

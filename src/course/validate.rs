@@ -83,6 +83,7 @@ fn uses(
         }
         match (saved.get(found.name.as_str()), found.place) {
             (Some(by), _) if *by < index => {}
+            (Some(by), UsePlace::Afterwards) if *by == index => {}
             (Some(by), _) if *by == index => {
                 let message = format!("`{}` is saved only when this step passes", found.name);
                 report.error(step.file, found.span.clone(), message).help("use it from the next step on");

@@ -8,17 +8,14 @@ pub fn html(scanner: &mut Scanner) {
         match next {
             '<' if scanner.starts_with("<!--") => scanner.take_through("-->", Token::Comment),
             '<' if scanner.rest()[1..].starts_with(|c: char| c.is_alphabetic() || "/!?".contains(c)) => {
-                html_tag(scanner)
+                html_tag(scanner);
             }
             '{' if scanner.take_template() => {}
             '&' => {
                 let rest = scanner.rest();
                 let end = rest.find(|c: char| c == ';' || c.is_whitespace()).unwrap_or(0);
-                if rest[end..].starts_with(';') {
-                    scanner.take(end + 1, Token::Variable)
-                } else {
-                    scanner.take_one(Token::Plain)
-                }
+                let is_entity = rest[end..].starts_with(';');
+                scanner.take(if is_entity { end + 1 } else { 1 }, if is_entity { Token::Variable } else { Token::Plain });
             }
             _ => scanner.take_one(Token::Plain),
         }
