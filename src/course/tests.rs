@@ -93,9 +93,9 @@ fn values_keep_their_types() {
 
 #[test]
 fn anchors_and_aliases_are_understood() {
-    let step = step(concat!(
+    let step = step(
         "```sh solve\ntrue\n```\n\n```yaml check\n- name: a\n  git: &same { clean: true }\n- name: b\n  git: *same\n```\n",
-    ));
+    );
     assert_eq!(step.checks[0].probe, step.checks[1].probe);
 }
 

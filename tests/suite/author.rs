@@ -31,7 +31,8 @@ fn a_new_course_passes_its_check_and_can_be_read() {
 
     let preview = author(home.path(), &["preview", "my-course", "settings", "--all"]);
     let text = stdout(&preview);
-    for expected in ["Something in the cluster", "  project: my-course", "wrong: another greeting", "kubectl apply -f"] {
+    for expected in ["Something in the cluster", "  project: my-course", "wrong: another greeting", "kubectl apply -f"]
+    {
         assert!(text.contains(expected), "{text}");
     }
 
@@ -54,7 +55,10 @@ fn check_tells_scripts_what_is_wrong() {
     let first = &json["courses"][0]["mistakes"][0];
     assert_eq!(first["message"], "unknown verb `tpye`");
     assert_eq!(first["help"], "did you mean `type`?");
-    assert_eq!((&first["file"], &first["line"], &first["column"]), (&"broken/01-first-steps.md".into(), &29.into(), &7.into()));
+    assert_eq!(
+        (&first["file"], &first["line"], &first["column"]),
+        (&"broken/01-first-steps.md".into(), &29.into(), &7.into())
+    );
     assert_eq!(json["courses"][1]["passed"], true);
 
     let missing = author(home.path(), &["check", "nowhere"]);

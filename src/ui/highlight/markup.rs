@@ -15,7 +15,8 @@ pub fn html(scanner: &mut Scanner) {
                 let rest = scanner.rest();
                 let end = rest.find(|c: char| c == ';' || c.is_whitespace()).unwrap_or(0);
                 let is_entity = rest[end..].starts_with(';');
-                scanner.take(if is_entity { end + 1 } else { 1 }, if is_entity { Token::Variable } else { Token::Plain });
+                scanner
+                    .take(if is_entity { end + 1 } else { 1 }, if is_entity { Token::Variable } else { Token::Plain });
             }
             _ => scanner.take_one(Token::Plain),
         }
