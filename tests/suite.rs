@@ -10,3 +10,9 @@ mod background;
 mod course;
 #[path = "suite/render.rs"]
 mod render;
+
+#[path = "suite/embedded.rs"]
+mod embedded;
+
+#[path = "suite/requests.rs"]
+mod requests;
