@@ -16,3 +16,6 @@ mod embedded;
 
 #[path = "suite/requests.rs"]
 mod requests;
+
+#[path = "suite/kubectl.rs"]
+mod kubectl;

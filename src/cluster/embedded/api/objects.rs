@@ -93,8 +93,8 @@ fn static_subresource(target: &Target<'_>) -> &'static str {
     target.kind.subresources.iter().find(|known| **known == wanted).copied().unwrap_or_default()
 }
 
-/// Checks the namespace and name in a body against the path, and sets them.
-fn place(object: &mut Value, target: &Target<'_>) -> Result<(), Status> {
+/// Checks the namespace and name in a body against the path.
+fn check_place(object: &Value, target: &Target<'_>) -> Result<(), Status> {
     let found = |key: &str| object.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or_default();
     let wanted = target.namespace.unwrap_or_default();
     if target.kind.namespaced && !found("namespace").is_empty() && found("namespace") != wanted {
@@ -110,16 +110,20 @@ fn place(object: &mut Value, target: &Target<'_>) -> Result<(), Status> {
             )));
         }
     }
+    Ok(())
+}
+
+/// Sets the namespace and name that the path states.
+fn place(object: &mut Value, target: &Target<'_>) {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }
     if target.kind.namespaced {
-        object["metadata"]["namespace"] = wanted.into();
+        object["metadata"]["namespace"] = target.namespace.unwrap_or_default().into();
     }
     if let Some(name) = target.name {
         object["metadata"]["name"] = name.into();
     }
-    Ok(())
 }
 
 async fn object_of(
@@ -132,7 +136,8 @@ async fn object_of(
     let body = decode::read_body(request.into_body()).await?;
     let decoded = decode::decode(&content_type, &body, target.kind.name)?;
     let (mut object, warnings) = decode::check_object(target.kind, decoded, validation)?;
-    place(&mut object, target)?;
+    check_place(&object, target)?;
+    place(&mut object, target);
     Ok((object, warnings))
 }
 
@@ -251,9 +256,8 @@ fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Resu
     if !value["metadata"]["managedFields"].is_null() {
         return Err(errors::bad_request("metadata.managedFields must be nil"));
     }
-    let mut placed = value;
-    place(&mut placed, target)?;
-    Ok(placed)
+    check_place(&value, target)?;
+    Ok(value)
 }
 
 pub(super) async fn delete(

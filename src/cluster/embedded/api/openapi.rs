@@ -67,7 +67,23 @@ pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Result
     Ok(answered)
 }
 
-/// What the schema knows of a group and version.
-fn schema_document(_group: &str, _version: &str) -> Value {
-    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.34.2"}, "paths": {}})
+/// The paths and types of a group and version.
+fn schema_document(group: &str, version: &str) -> Value {
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+    for kind in schema::kinds().iter().filter(|kind| kind.group == group && kind.version == version) {
+        let gvk = json!({"group": group, "version": version, "kind": kind.name});
+        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+        let parameters = json!([{"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}}]);
+        paths.insert(
+            format!("{root}{scope}/{}/{{name}}", kind.plural),
+            json!({"patch": {"parameters": parameters, "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": gvk}}),
+        );
+        schemas.insert(kind.definition.into(), json!({"type": "object", "x-kubernetes-group-version-kind": [gvk]}));
+    }
+    json!({
+        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.34.2"},
+        "paths": paths, "components": {"schemas": schemas},
+    })
 }

@@ -26,6 +26,7 @@ impl Registry {
             metadata::metadata_mut(&mut object).remove("namespace");
         }
         self.check_namespace(kind, &object)?;
+        strategy::label_namespace(kind, &mut object);
         admission::set_defaults(kind, &mut object);
         let manager = Manager { name: &writer.field_manager, subresource: writer.subresource, now: &now };
         apply::track_update(kind, None, &mut object, &manager);
@@ -110,6 +111,7 @@ impl Registry {
         strategy::set_type(kind, &mut new);
         keep_stamped(&mut new, live);
         strategy::prepare_update(kind, &mut new, live, writer.subresource);
+        strategy::label_namespace(kind, &mut new);
         admission::set_defaults(kind, &mut new);
         let manager = Manager { name: &writer.field_manager, subresource: writer.subresource, now: &now };
         apply::track_update(kind, Some(live), &mut new, &manager);

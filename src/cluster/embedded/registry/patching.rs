@@ -113,14 +113,16 @@ impl Registry {
             let why = "uid mismatch: the provided object specified uid, and no existing object was found";
             return Err(errors::conflict(kind, name, why));
         }
-        let mut applied = request.body.clone();
-        if kind.namespaced {
-            metadata::metadata_mut(&mut applied).insert("namespace".into(), namespace.into());
-        }
         let manager = Manager { name: &writer.field_manager, subresource: writer.subresource, now: &now };
-        let mut object = apply::apply(kind, None, &applied, &manager, request.force)?;
+        let mut object = apply::apply(kind, None, request.body, &manager, request.force)?;
         strategy::set_type(kind, &mut object);
+        let stamped = metadata::metadata_mut(&mut object);
+        stamped.insert("name".into(), name.into());
+        if kind.namespaced {
+            stamped.insert("namespace".into(), namespace.into());
+        }
         self.check_namespace(kind, &object)?;
+        strategy::label_namespace(kind, &mut object);
         admission::set_defaults(kind, &mut object);
         let entry = self.finish_create(kind, object, writer, &now)?;
         Ok(Written { entry, created: true, warnings: Vec::new() })

@@ -54,13 +54,19 @@ pub(super) fn prepare_create(kind: &Kind, object: &mut Value) {
         object["status"] = initial_status(kind, object);
     }
     if kind.name == "Namespace" {
-        let name = metadata::text(object, "name").to_owned();
-        if let Some(labels) =
-            metadata::metadata_mut(object).entry("labels").or_insert_with(|| json!({})).as_object_mut()
-        {
-            labels.insert("kubernetes.io/metadata.name".into(), name.into());
-        }
         object["spec"]["finalizers"] = json!(["kubernetes"]);
+    }
+}
+
+/// The label that Kubernetes gives every namespace; a default, and so the client's own in managed fields.
+pub(super) fn label_namespace(kind: &Kind, object: &mut Value) {
+    let name = metadata::text(object, "name").to_owned();
+    if kind.name != "Namespace" || name.is_empty() {
+        return;
+    }
+    let labels = metadata::metadata_mut(object).entry("labels").or_insert_with(|| json!({}));
+    if let Some(labels) = labels.as_object_mut() {
+        labels.insert("kubernetes.io/metadata.name".into(), name.into());
     }
 }
 
