@@ -56,9 +56,9 @@ fn placeholders(text: &str) -> String {
         .map(|(pattern, placeholder)| (regex::Regex::new(pattern).unwrap(), placeholder))
         .collect()
     });
-    patterns.iter().fold(text.to_owned(), |text, (pattern, placeholder)| {
-        pattern.replace_all(&text, *placeholder).into_owned()
-    })
+    patterns
+        .iter()
+        .fold(text.to_owned(), |text, (pattern, placeholder)| pattern.replace_all(&text, *placeholder).into_owned())
 }
 
 /// Watch streams and single events are lines of JSON; a recorded one-line stream was kept as its object.
@@ -158,7 +158,11 @@ async fn the_recorded_requests_are_answered_as_recorded() {
         }
     }
     let _ = generated;
-    println!("{same} of {} requests are answered as recorded, {} differ for a stated reason", RECORDED.lines().count(), DIFFERENCES.len());
+    println!(
+        "{same} of {} requests are answered as recorded, {} differ for a stated reason",
+        RECORDED.lines().count(),
+        DIFFERENCES.len()
+    );
     assert!(wrong.is_empty(), "{} requests differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -168,7 +172,9 @@ async fn without_credentials_nothing_is_told() {
     for path in ["/version", "/healthz", "/readyz", "/livez", "/readyz?verbose"] {
         assert_eq!(server.call_as("", "GET", path, &[], "").await.status, 200, "{path}");
     }
-    for path in ["/", "/api", "/apis", "/api/v1", "/api/v1/pods", "/openapi/v3", "/nothing", "/tutorial/v1/state", "/metrics"] {
+    for path in
+        ["/", "/api", "/apis", "/api/v1", "/api/v1/pods", "/openapi/v3", "/nothing", "/tutorial/v1/state", "/metrics"]
+    {
         for token in ["", "wrong"] {
             let answer = server.call_as(token, "GET", path, &[], "").await;
             assert_eq!((answer.status, answer.json()["reason"].as_str()), (401, Some("Unauthorized")), "{path}");

@@ -75,7 +75,8 @@ fn schema_document(group: &str, version: &str) -> Value {
         let gvk = json!({"group": group, "version": version, "kind": kind.name});
         let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
-        let parameters = json!([{"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}}]);
+        let parameters =
+            json!([{"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}}]);
         paths.insert(
             format!("{root}{scope}/{}/{{name}}", kind.plural),
             json!({"patch": {"parameters": parameters, "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": gvk}}),
