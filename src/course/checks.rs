@@ -14,7 +14,7 @@ use super::variables::references;
 use super::yaml::{Fields, Kind, Node, Reader};
 
 /// The kinds of checks and the fields that each has.
-const KINDS: [(&str, &[&str]); 6] = [
+pub(super) const KINDS: [(&str, &[&str]); 6] = [
     (
         "git",
         &[

@@ -66,7 +66,7 @@ impl Verb {
         }
     }
 
-    fn words() -> impl Iterator<Item = &'static str> {
+    pub fn words() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(_, word, _)| *word)
     }
 }

@@ -10,7 +10,7 @@ use super::source::SourceFile;
 use super::variables::{environment_suffix, is_name};
 use super::yaml::{Fields, Kind, Node, Reader, Region};
 
-const KEYS: [&str; 9] =
+pub(super) const KEYS: [&str; 9] =
     ["id", "title", "description", "objectives", "lessons", "repository", "sandbox", "tools", "variables"];
 
 /// What `course.yaml` says, as far as it could be understood.

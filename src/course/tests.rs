@@ -258,3 +258,52 @@ fn deep_nesting_is_a_mistake_and_no_overflow() {
         assert!(diagnostics.has_errors());
     }
 }
+
+/// The examples of the authoring guide: the insides of its fences of four backticks, by their language.
+fn examples(language: &str) -> Vec<String> {
+    let guide = include_str!("../../docs/authoring.md");
+    let opening = format!("````{language}\n");
+    guide.split(&opening).skip(1).filter_map(|rest| rest.split("````\n").next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_examples_of_the_guide_are_right() {
+    let manifest = examples("yaml").remove(0);
+    let lessons = examples("markdown");
+    assert!(lessons.len() > 12, "the guide has examples");
+    for example in &lessons {
+        let mut lesson = String::new();
+        if !example.starts_with("---") {
+            lesson.push_str("---\ntitle: Example\n---\n");
+        }
+        if !example.contains("## ") {
+            lesson.push_str("## Example {#example}\n\n");
+        }
+        lesson.push_str(example);
+        if !["sh solve\n", "sh type\n", "sh run\n"].iter().any(|verb| example.contains(verb)) {
+            lesson.push_str("\n```sh solve\ntrue\n```\n");
+        }
+        let files = BTreeMap::from([("course.yaml".into(), manifest.clone()), ("01-first-lesson.md".into(), lesson)]);
+        let (course, diagnostics) = read_files(files);
+        assert!(!diagnostics.has_errors(), "{example}\n{}", diagnostics.render(false));
+        assert!(course.is_some());
+    }
+}
+
+#[test]
+fn the_guide_shows_every_verb_and_every_field() {
+    let shown = examples("markdown").concat();
+    for verb in super::fence::Verb::words() {
+        assert!(shown.lines().any(|line| line.starts_with("```") && line.split(' ').nth(1) == Some(verb)), "{verb}");
+    }
+    for (kind, fields) in super::checks::KINDS {
+        assert!(shown.contains(&format!("  {kind}:")), "{kind}");
+        for field in fields {
+            assert!(shown.contains(&format!("{field}:")), "{kind}: {field}");
+        }
+    }
+    let manifest = examples("yaml").remove(0);
+    for key in super::manifest::KEYS {
+        assert!(manifest.contains(&format!("{key}:")), "{key}");
+    }
+}
