@@ -19,3 +19,6 @@ mod requests;
 
 #[path = "suite/kubectl.rs"]
 mod kubectl;
+
+#[path = "suite/session.rs"]
+mod session;
