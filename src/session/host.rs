@@ -46,7 +46,12 @@ impl Host {
 
     /// Seconds since 1970.
     pub fn now() -> i64 {
+        Self::now_ms() / 1000
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms() -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }

@@ -186,7 +186,7 @@ impl<'h> Session<'h> {
 
     /// Writes the progress. The caller holds the lock.
     pub fn save(&mut self) -> Result<(), Failure> {
-        self.progress.changed = self.progress.changed.max(Host::now());
+        self.progress.changed = (self.progress.changed + 1).max(Host::now_ms());
         Ok(self.progress.save(&self.workspace)?)
     }
 

@@ -127,7 +127,7 @@ impl Session<'_> {
         progress.undo = before.undo;
         progress.undo.pop();
         progress.redo = Some(redo);
-        progress.changed = Host::now();
+        progress.changed = Host::now_ms();
         self.put_back(&point.snapshot, progress)?;
         if let Some(former) = before.redo {
             SnapshotStore::of(&self.workspace).remove(&former.snapshot)?;
@@ -149,7 +149,7 @@ impl Session<'_> {
         progress.undo = self.progress.undo.clone();
         progress.undo.push(undo);
         progress.redo = None;
-        progress.changed = Host::now();
+        progress.changed = Host::now_ms();
         self.put_back(&point.snapshot, progress)?;
         SnapshotStore::of(&self.workspace).remove(&point.snapshot)?;
         Ok(point)

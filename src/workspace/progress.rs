@@ -36,7 +36,7 @@ pub struct Progress {
     /// What the last undo took back.
     #[serde(default)]
     pub redo: Option<UndoPoint>,
-    /// Seconds since 1970 of the last change.
+    /// Milliseconds since 1970 of the last change; of two, the later one is greater.
     #[serde(default)]
     pub changed: i64,
 }
