@@ -3,6 +3,7 @@
 use crate::args::ListArgs;
 use crate::course::{self, CourseReference};
 use crate::error::{Exit, Failure};
+use crate::ui::hang;
 use crate::session::{Host, load_course, state};
 use crate::workspace::progress;
 
@@ -43,7 +44,8 @@ fn list_steps(host: &Host, reference: &CourseReference) -> Result<(), Failure> {
         if place.opens_lesson() {
             host.ui.line(&format!("\n{}", style.accent(&place.lesson.title)));
         }
-        host.ui.line(&format!("{:>3} {} {}", place.number, place.step.title, style.dim(place.id())));
+        let line = format!("{:>3} {} {}", place.number, place.step.title, style.dim(place.id()));
+        host.ui.data(&hang(&line, host.ui.width(), 4));
     }
     Ok(())
 }

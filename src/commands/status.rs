@@ -36,7 +36,7 @@ pub fn run(host: &Host, arguments: &StatusArgs) -> Result<Exit, Failure> {
         let text = serde_json::to_string_pretty(&status(&session)).expect("plain data with string keys");
         host.ui.line(&text);
     } else {
-        host.ui.data(&show::overview(&session, host.ui.style()));
+        host.ui.data(&show::overview(&session));
     }
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@ use super::{Session, solution};
 use crate::course::Variables;
 use crate::course::model::Hint;
 use crate::markdown::{Block, Inline};
-use crate::ui::Style;
+use crate::ui::{Style, hang};
 
 impl Session<'_> {
     /// The current step as the learner reads it, with its lesson's introduction where it opens one.
@@ -77,9 +77,12 @@ impl Session<'_> {
         }
         calls.push(("tutorial shell", "opens a shell that knows the sandbox"));
         let style = self.host.ui.conversation_style();
+        let width = self.host.ui.width();
         let lines = calls.iter().map(|(call, does)| {
             let padding = " ".repeat(16_usize.saturating_sub(call.len()));
-            format!("  {}{padding} {}", style.accent(call), style.dim(does))
+            let line = format!("  {}{padding} {}", style.accent(call), style.dim(does));
+            let fits = 19 + does.len() <= width;
+            if fits { line } else { format!("  {}\n    {}", style.accent(call), style.dim(does)) }
         });
         format!("{}\n{}", style.bold("What next?"), lines.collect::<Vec<_>>().join("\n"))
     }
@@ -105,10 +108,11 @@ pub fn header(place: &Place<'_>, style: Style, width: usize) -> String {
 }
 
 /// A course's steps with their states, for `status`.
-pub fn overview(session: &Session<'_>, style: Style) -> String {
+pub fn overview(session: &Session<'_>) -> String {
+    let (style, width) = (session.host.ui.style(), session.host.ui.width());
     let mut text = String::new();
     let (done, total) = state::counts(&session.course, &session.progress);
-    text.push_str(&format!("{} · {done} of {total} steps done\n", style.bold(&session.course.title)));
+    text.push_str(&hang(&format!("{} · {done} of {total} steps done", style.bold(&session.course.title)), width, 2));
     for place in state::places(&session.course) {
         if place.opens_lesson() {
             text.push_str(&format!("\n{}\n", style.accent(&place.lesson.title)));
@@ -122,7 +126,8 @@ pub fn overview(session: &Session<'_>, style: Style) -> String {
         };
         let title = if is_here { style.bold(&place.step.title) } else { place.step.title.clone() };
         let here = if is_here { style.accent("  ← you are here") } else { String::new() };
-        text.push_str(&format!("{:>3} {sign} {title} {}{here}\n", place.number, style.dim(place.id())));
+        let line = format!("{:>3} {sign} {title} {}{here}", place.number, style.dim(place.id()));
+        text.push_str(&hang(&line, width, 6));
     }
     text
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Host, Session, state};
 use crate::checks::{self, State, Verdict};
 use crate::error::{Exit, Failure};
-use crate::ui::Style;
+use crate::ui::{Style, hang};
 
 /// Whether a check may await what it expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,16 +116,6 @@ fn field(text: &mut String, style: Style, width: usize, label: &str, value: &str
         let label = if number == 0 { format!("{label:<9}") } else { " ".repeat(9) };
         text.push_str(&hang(&format!("    {}{line}", style.dim(&label)), width, 13));
     }
-}
-
-/// Wraps one line, what overflows set below at an indentation.
-fn hang(line: &str, width: usize, indentation: usize) -> String {
-    let below = " ".repeat(if width > indentation * 3 { indentation } else { 2 });
-    let options = textwrap::Options::new(width)
-        .subsequent_indent(&below)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation)
-        .break_words(false);
-    textwrap::fill(line, options) + "\n"
 }
 
 impl Session<'_> {

@@ -183,6 +183,16 @@ pub fn wrap(text: &str, width: usize) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Wraps one line and ends it; what overflows is set below at an indentation.
+pub fn hang(line: &str, width: usize, indentation: usize) -> String {
+    let below = " ".repeat(if width > indentation * 3 { indentation } else { 2 });
+    let options = textwrap::Options::new(width)
+        .subsequent_indent(&below)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(line, options) + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
