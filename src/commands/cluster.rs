@@ -30,9 +30,12 @@ fn spec(host: &Host, name: &str) -> Result<ClusterSpec, Failure> {
             .hint("letters, digits, `-`, `_` and `.` make one")
             .exit(Exit::Usage));
     }
+    // A course's sandbox bears the course's name and lies in its workspace.
+    let of_course = name.strip_prefix("tutorial-").map(|course| host.settings.home.join(course).join(".tutorial/cluster"));
+    let directory = of_course.filter(|directory| directory.is_dir());
     Ok(ClusterSpec {
         name: name.to_owned(),
-        directory: host.settings.home.join(".clusters").join(name),
+        directory: directory.unwrap_or_else(|| host.settings.home.join(".clusters").join(name)),
         node_ports: Vec::new(),
         time_factor: host.settings.time_factor,
     })
@@ -66,12 +69,18 @@ fn stop(host: &Host, name: &str) -> Result<Exit, Failure> {
 fn status(host: &Host, name: &str, as_json: bool) -> Result<Exit, Failure> {
     let spec = spec(host, name)?;
     let connection = connection(&spec);
-    let running = process::status(&spec.directory) != process::Status::Stopped;
+    let status = process::status(&spec.directory);
+    let running = status != process::Status::Stopped;
     if as_json {
         let text = json!({"name": name, "running": running, "connection": connection});
         host.ui.line(&serde_json::to_string_pretty(&text).expect("plain data with string keys"));
     } else {
         host.ui.line(&format!("{name}: {}", if running { "running" } else { "not running" }));
+        if let process::Status::Running { process, version, connection } = status {
+            host.ui.line(&format!("  Kubernetes  {} (served by tutorial {version}, process {process})", connection.version));
+            host.ui.line(&format!("  kubeconfig  {}", connection.kubeconfig.display()));
+            host.ui.line(&format!("  registry    {}", connection.registry));
+        }
     }
     Ok(if running { Exit::Done } else { Exit::NotYet })
 }

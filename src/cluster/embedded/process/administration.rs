@@ -8,12 +8,12 @@ use super::{ProcessError, Reported};
 
 /// Keeps the cluster's state under a name; one that has the name already is replaced.
 pub async fn snapshot(directory: &Path, name: &str) -> Result<(), ProcessError> {
-    ask(directory, &format!("/tutorial/snapshots/{name}"), &format!("keep its state as {name}")).await
+    ask(directory, &format!("/tutorial/v1/snapshots/{name}"), &format!("keep its state as {name}")).await
 }
 
 /// Brings the running cluster to a state that was kept: in place, by ordinary events under rising versions.
 pub async fn restore(directory: &Path, name: &str) -> Result<(), ProcessError> {
-    ask(directory, &format!("/tutorial/snapshots/{name}/restore"), &format!("go back to {name}")).await
+    ask(directory, &format!("/tutorial/v1/snapshots/{name}/restore"), &format!("go back to {name}")).await
 }
 
 async fn ask(directory: &Path, path: &str, action: &str) -> Result<(), ProcessError> {
