@@ -31,7 +31,8 @@ fn spec(host: &Host, name: &str) -> Result<ClusterSpec, Failure> {
             .exit(Exit::Usage));
     }
     // A course's sandbox bears the course's name and lies in its workspace.
-    let of_course = name.strip_prefix("tutorial-").map(|course| host.settings.home.join(course).join(".tutorial/cluster"));
+    let of_course =
+        name.strip_prefix("tutorial-").map(|course| host.settings.home.join(course).join(".tutorial/cluster"));
     let directory = of_course.filter(|directory| directory.is_dir());
     Ok(ClusterSpec {
         name: name.to_owned(),
@@ -77,7 +78,10 @@ fn status(host: &Host, name: &str, as_json: bool) -> Result<Exit, Failure> {
     } else {
         host.ui.line(&format!("{name}: {}", if running { "running" } else { "not running" }));
         if let process::Status::Running { process, version, connection } = status {
-            host.ui.line(&format!("  Kubernetes  {} (served by tutorial {version}, process {process})", connection.version));
+            host.ui.line(&format!(
+                "  Kubernetes  {} (served by tutorial {version}, process {process})",
+                connection.version
+            ));
             host.ui.line(&format!("  kubeconfig  {}", connection.kubeconfig.display()));
             host.ui.line(&format!("  registry    {}", connection.registry));
         }

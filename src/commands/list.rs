@@ -3,8 +3,8 @@
 use crate::args::ListArgs;
 use crate::course::{self, CourseReference};
 use crate::error::{Exit, Failure};
-use crate::ui::hang;
 use crate::session::{Host, load_course, state};
+use crate::ui::hang;
 use crate::workspace::progress;
 
 pub fn run(host: &Host, arguments: &ListArgs) -> Result<Exit, Failure> {

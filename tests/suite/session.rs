@@ -104,7 +104,8 @@ fn begun() -> Home {
 
 fn current(home: &Home) -> String {
     let status = home.tutorial(&["status", "--json"]).expect(0).json();
-    let steps = status["lessons"].as_array().unwrap().iter().flat_map(|lesson| lesson["steps"].as_array().unwrap().clone());
+    let steps =
+        status["lessons"].as_array().unwrap().iter().flat_map(|lesson| lesson["steps"].as_array().unwrap().clone());
     let states: Vec<String> = steps.map(|step| format!("{}:{}", step["id"], step["state"]).replace('"', "")).collect();
     states.join(" ")
 }
@@ -234,7 +235,8 @@ fn a_restore_that_was_killed_is_finished_by_the_next_command() {
     let home = begun();
     home.tutorial(&["goto", "second"]).expect(0);
     let workspace = home.workspace("small");
-    let progress: Value = serde_json::from_slice(&std::fs::read(workspace.join(".tutorial/progress.json")).unwrap()).unwrap();
+    let progress: Value =
+        serde_json::from_slice(&std::fs::read(workspace.join(".tutorial/progress.json")).unwrap()).unwrap();
     let journal = serde_json::json!({
         "snapshot": "step-second", "progress": progress, "files_pending": true, "cluster_pending": true,
     });
@@ -283,7 +285,8 @@ fn a_second_writer_waits_or_is_told() {
     home.tutorial(&["next"]).expect(0);
     let lock = std::fs::File::open(home.workspace("small").join(".tutorial/lock")).unwrap();
     lock.lock().unwrap();
-    let mut waiting = home.command(env!("CARGO_BIN_EXE_tutorial")).args(["hint"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut waiting =
+        home.command(env!("CARGO_BIN_EXE_tutorial")).args(["hint"]).stdout(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert!(waiting.try_wait().unwrap().is_none());
     lock.unlock().unwrap();
@@ -351,7 +354,9 @@ fn mistakes_are_told_with_a_way_on() {
 #[test]
 fn forty_columns_are_enough() {
     let home = Home::new();
-    for arguments in [&["start"][..], &["next"], &["status"], &["list"], &["goto", "first-commit"], &["verify"], &["hint"]] {
+    for arguments in
+        [&["start"][..], &["next"], &["status"], &["list"], &["goto", "first-commit"], &["verify"], &["hint"]]
+    {
         let mut command = home.command(env!("CARGO_BIN_EXE_tutorial"));
         let said = said(command.args(arguments).env("COLUMNS", "40"));
         let text = format!("{}{}", said.stdout, said.stderr);
@@ -370,7 +375,8 @@ fn what_was_made_can_be_removed() {
     std::fs::write(home.workspace("small").join("notes.md"), "mine").unwrap();
     let said = home.tutorial(&["remove", "--yes"]).expect(0);
     assert!(said.stderr.contains("notes.md") || said.stderr.contains("other files"), "{said:?}");
-    let left: Vec<_> = std::fs::read_dir(home.workspace("small")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(home.workspace("small")).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["notes.md"]);
     home.tutorial(&["status"]).expect(1);
     let home = begun();
