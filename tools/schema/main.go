@@ -53,6 +53,8 @@ type field struct {
 	List     string   `json:"l,omitempty"`  // set, map; atomic where absent
 	Keys     []string `json:"lk,omitempty"` // keys of a map list
 	Atomic   bool     `json:"a,omitempty"`  // a map or struct that is replaced as a whole
+	Omit     bool     `json:"o,omitempty"`  // left out by Go's encoder where it is zero or empty
+	Null     bool     `json:"e,omitempty"`  // a list or pointer that Go's encoder writes as null where it is not set
 	Zero     bool     `json:"z,omitempty"`  // a struct that Go writes even where nothing is set
 }
 
@@ -168,6 +170,8 @@ func walk(t reflect.Type, definitions map[string]definition, applied map[string]
 			Name: tag[0], Number: number(f), Type: typeName(f.Type, definitions, applied),
 			Strategy: f.Tag.Get("patchStrategy"), MergeKey: f.Tag.Get("patchMergeKey"),
 			List: said.List, Keys: said.Keys, Atomic: said.Atomic,
+			Omit: slices.Contains(tag[1:], "omitempty") && isPlain(f.Type.Kind()),
+			Null: !slices.Contains(tag[1:], "omitempty") && isNillable(f.Type.Kind()),
 			Zero: f.Type.Kind() == reflect.Struct && special[f.Type.PkgPath()+"."+f.Type.Name()] == "" &&
 				!slices.Contains(tag[1:], "omitzero"),
 		}
@@ -180,6 +184,14 @@ func walk(t reflect.Type, definitions map[string]definition, applied map[string]
 		result.Fields = append(result.Fields, entry)
 	}
 	definitions[name] = result
+}
+
+func isPlain(kind reflect.Kind) bool {
+	return kind != reflect.Pointer && kind != reflect.Struct && kind != reflect.Interface
+}
+
+func isNillable(kind reflect.Kind) bool {
+	return kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.Map
 }
 
 func number(f reflect.StructField) int {

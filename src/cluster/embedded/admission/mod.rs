@@ -17,7 +17,7 @@ use super::status::Cause;
 
 /// Fills in what Kubernetes' own defaulting fills in on every write, and the empty structs that its encoder writes.
 pub fn set_defaults(kind: &'static Kind, object: &mut Value) {
-    apply::fill_zero_structs(kind.definition(), object);
+    apply::normalise(kind.definition(), object);
     defaults::set(kind, object);
 }
 

@@ -3,6 +3,7 @@
 //! manager set, removal of what its last owner no longer applies.
 
 mod check;
+mod go;
 mod managers;
 mod set;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod typed;
 
 use serde_json::{Value, json};
 
+pub use self::go::normalise;
 use self::managers::Managers;
 use self::set::{FieldSet, Step};
 use self::typed::Shape;
@@ -73,7 +75,7 @@ pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, 
     let base = match live {
         Some(live) => live,
         None => {
-            zero = zero_object(kind);
+            zero = go::zero_object(kind);
             &zero
         }
     };
@@ -86,45 +88,6 @@ pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, 
     managers.drop_what_is_gone(&difference.removed);
     managers.add_updated(manager, &kind.api_version(), &changed);
     managers.write_to(new);
-}
-
-/// What Go's encoder writes of an object in which nothing is set: the structs that are no pointers.
-pub fn zero_object(kind: &'static Kind) -> Value {
-    let mut zero = json!({});
-    fill_zero_structs(kind.definition(), &mut zero);
-    zero
-}
-
-/// Adds the empty structs that Go's encoder writes (`resources: {}`, `status: {loadBalancer: {}}`), wherever the
-/// object has the struct that they stand in.
-pub fn fill_zero_structs(definition: &super::schema::Definition, value: &mut Value) {
-    let Some(map) = value.as_object_mut() else { return };
-    for field in definition.fields.iter().filter(|field| field.always_written) {
-        map.entry(field.name.clone()).or_insert_with(|| json!({}));
-    }
-    for (name, value) in map.iter_mut() {
-        let Some(element) = definition.field(name).and_then(|field| field.field_type.element()) else { continue };
-        match value {
-            Value::Array(items) => items.iter_mut().for_each(|item| fill_zero_structs(element, item)),
-            Value::Object(_) => fill_zero_structs_below(definition, name, element, value),
-            _ => {}
-        }
-    }
-}
-
-fn fill_zero_structs_below(
-    owner: &super::schema::Definition,
-    name: &str,
-    element: &super::schema::Definition,
-    value: &mut Value,
-) {
-    use super::schema::FieldType;
-    let is_map = owner.field(name).is_some_and(|field| matches!(field.field_type, FieldType::Map(_)));
-    if !is_map {
-        fill_zero_structs(element, value);
-    } else if let Some(map) = value.as_object_mut() {
-        map.values_mut().for_each(|item| fill_zero_structs(element, item));
-    }
 }
 
 /// Without the fields that nobody can manage: an object's identity, and what the other side of a status split owns.

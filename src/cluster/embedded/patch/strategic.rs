@@ -53,9 +53,9 @@ fn merge_map(
         let field = definition.and_then(|definition| definition.field(name));
         let changes = patch.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let items = original.remove(name);
-        let merged = merge_list(field, items.as_ref().and_then(Value::as_array), changes)?;
-        let items = items.and_then(|items| items.as_array().cloned()).unwrap_or_default();
-        original.insert(name.into(), Value::Array(in_order(field, merged, order, &items)));
+        let order = order.as_array().map_or(&[][..], Vec::as_slice);
+        let merged = merge_list(field, items.as_ref().and_then(Value::as_array), changes, Some(order))?;
+        original.insert(name.into(), Value::Array(merged));
     }
     for (name, change) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
         if patch.contains_key(&format!("{SET_ELEMENT_ORDER}{name}")) {
@@ -90,7 +90,7 @@ fn merge_value(field: Option<&Field>, original: Option<Value>, change: &Value) -
         }
         Value::Array(changes) if field.is_some_and(|field| field.merge) => {
             let original = original.as_ref().and_then(Value::as_array);
-            merge_list(field, original, changes).map(Value::Array)
+            merge_list(field, original, changes, None).map(Value::Array)
         }
         Value::Array(changes) => {
             Ok(Value::Array(changes.iter().filter(|item| item.get(PATCH).is_none()).cloned().collect()))
@@ -99,8 +99,19 @@ fn merge_value(field: Option<&Field>, original: Option<Value>, change: &Value) -
     }
 }
 
-fn merge_list(field: Option<&Field>, original: Option<&Vec<Value>>, changes: &[Value]) -> Result<Vec<Value>, Status> {
+/// Merges and orders: as `order` has it, else as the patch has it.
+fn merge_list(
+    field: Option<&Field>,
+    original: Option<&Vec<Value>>,
+    changes: &[Value],
+    order: Option<&[Value]>,
+) -> Result<Vec<Value>, Status> {
     let original = original.map_or(&[][..], Vec::as_slice);
+    let merged = merge_items(field, original, changes)?;
+    Ok(in_order(field, merged, order.unwrap_or(changes), original))
+}
+
+fn merge_items(field: Option<&Field>, original: &[Value], changes: &[Value]) -> Result<Vec<Value>, Status> {
     let Some(key) = field.and_then(|field| field.merge_key.as_deref()) else {
         let mut merged = original.to_vec();
         for change in changes {
@@ -141,10 +152,10 @@ fn merge_list(field: Option<&Field>, original: Option<&Vec<Value>>, changes: &[V
 
 /// The merged items in the order that the patch asks for; items that only the server has keep their place among
 /// those that they stood with.
-fn in_order(field: Option<&Field>, merged: Vec<Value>, order: &Value, server: &[Value]) -> Vec<Value> {
+fn in_order(field: Option<&Field>, merged: Vec<Value>, order: &[Value], server: &[Value]) -> Vec<Value> {
     let key = field.and_then(|field| field.merge_key.as_deref());
     let identity = |item: &Value| key.map_or_else(|| item.clone(), |key| item.get(key).cloned().unwrap_or_default());
-    let wanted: Vec<Value> = order.as_array().into_iter().flatten().map(identity).collect();
+    let wanted: Vec<Value> = order.iter().map(identity).collect();
     let server: Vec<Value> = server.iter().map(identity).collect();
     let place = |item: &Value, among: &[Value]| among.iter().position(|other| *other == identity(item));
     let (mut ordered, kept): (Vec<Value>, Vec<Value>) =

@@ -23,14 +23,14 @@ fn strategic_patches_merge_by_keys_and_obey_directives() {
         &one,
         &in_pod(&json!([{"name": "b", "image": "y"}])),
         &in_pod(
-            &json!([{"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "y"}]),
+            &json!([{"name": "b", "image": "y"}, {"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}]}]),
         ),
     );
     check(
         &one,
         &in_pod(&json!([{"name": "a", "env": [{"name": "Y", "value": "2"}]}])),
         &in_pod(
-            &json!([{"name": "a", "image": "x", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}]),
+            &json!([{"name": "a", "image": "x", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}]),
         ),
     );
     check(&one, &in_pod(&json!([{"name": "a", "$patch": "delete"}])), &in_pod(&json!([])));
@@ -62,7 +62,7 @@ fn primitive_lists_merge_and_lose_what_is_named() {
     check(
         &json!({"metadata": {"finalizers": ["a", "b"]}}),
         &json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}}),
-        &json!({"metadata": {"finalizers": ["b", "c"]}}),
+        &json!({"metadata": {"finalizers": ["c", "b"]}}),
     );
 }
 

@@ -31,6 +31,10 @@ pub struct Field {
     pub list_type: ListType,
     /// Server-side apply replaces the map or struct as a whole.
     pub atomic: bool,
+    /// Go's encoder leaves it out where it is zero or empty.
+    pub omitted_if_zero: bool,
+    /// A list, map or pointer that Go's encoder writes as null where it is not set.
+    pub written_as_null: bool,
     /// A struct that Go's encoder writes as `{}` even where nothing in it is set.
     pub always_written: bool,
     /// The default of a list key that is absent (`protocol: TCP`).
@@ -120,6 +124,10 @@ struct RawField {
     keys: Vec<String>,
     #[serde(default, rename = "a")]
     atomic: bool,
+    #[serde(default, rename = "o")]
+    omit: bool,
+    #[serde(default, rename = "e")]
+    null: bool,
     #[serde(default, rename = "z")]
     zero: bool,
 }
@@ -161,6 +169,8 @@ fn build_field(raw: &RawField, owner: &RawDefinition, embedded: Option<u32>) -> 
         merge_key: (!raw.merge_key.is_empty()).then(|| raw.merge_key.clone()),
         list_type,
         atomic: raw.atomic,
+        omitted_if_zero: raw.omit,
+        written_as_null: raw.null,
         always_written: raw.zero,
         default: owner.defaults.get(&raw.name).cloned(),
         embedded,
