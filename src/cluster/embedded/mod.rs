@@ -9,6 +9,7 @@ pub mod admission;
 pub mod api;
 pub mod apply;
 pub mod controllers;
+pub mod events;
 pub mod images;
 pub mod node;
 pub mod patch;
