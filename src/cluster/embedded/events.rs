@@ -114,15 +114,7 @@ impl Recorder {
         }
     }
 
-    fn event(
-        &self,
-        name: &str,
-        namespace: &str,
-        about: &Value,
-        telling: &Telling,
-        message: &str,
-        time: &str,
-    ) -> Value {
+    fn event(&self, name: &str, namespace: &str, about: &Value, telling: &Telling, message: &str, time: &str) -> Value {
         let mut source = json!({"component": self.component});
         if !self.host.is_empty() {
             source["host"] = self.host.as_str().into();
