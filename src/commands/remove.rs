@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::args::{RemoveArgs, WorkspaceArgs};
 use crate::cluster::embedded::process;
 use crate::error::{Exit, Failure};
-use crate::session::Host;
-use crate::workspace::{Workspace, WorkspaceError, locate};
+use crate::session::{Host, find_workspace};
+use crate::workspace::{WorkspaceError, locate};
 
 pub fn stop(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
-    let workspace = find(host, arguments.dir.as_deref())?;
+    let workspace = find_workspace(host, arguments)?;
     host.runtime.block_on(process::stop(&workspace.cluster()))?;
     host.ui
         .say(&host.ui.conversation_style().commands("The sandbox has ended. `tutorial start` goes on where you were."));
@@ -18,7 +18,8 @@ pub fn stop(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
 
 pub fn remove(host: &Host, arguments: &RemoveArgs) -> Result<Exit, Failure> {
     let named = arguments.course.as_ref().map(|course| host.settings.home.join(course));
-    let workspace = find(host, arguments.workspace.dir.as_deref().or(named.as_deref()))?;
+    let asked = WorkspaceArgs { dir: arguments.workspace.dir.clone().or(named) };
+    let workspace = find_workspace(host, &asked)?;
     let style = host.ui.conversation_style();
     let (repository, ours) = (workspace.repository(), workspace.directory());
     host.ui.say(&format!(
@@ -45,15 +46,6 @@ pub fn remove(host: &Host, arguments: &RemoveArgs) -> Result<Exit, Failure> {
     let kept = if emptied { String::new() } else { format!("; other files in {} stay", workspace.root().display()) };
     host.ui.say(&format!("{} removed{kept}", style.good("✓")));
     Ok(Exit::Done)
-}
-
-fn find(host: &Host, asked: Option<&Path>) -> Result<Workspace, Failure> {
-    Ok(locate::locate(locate::Search {
-        asked,
-        current_directory: &host.current_directory,
-        session: host.session_directory.as_deref(),
-        home: &host.settings.home,
-    })?)
 }
 
 /// Removes a directory with all that is in it, also what was closed to its owner.

@@ -1,9 +1,12 @@
 //! `tutorial start`: begins a course or goes on where the learner was.
 
-use crate::args::StartArgs;
+use std::path::PathBuf;
+
+use crate::args::{StartArgs, WorkspaceArgs};
 use crate::course::CourseReference;
 use crate::error::{Exit, Failure};
-use crate::session::{Beginning, Host, Session, sandbox, state};
+use crate::session::{Beginning, Host, Session, find_workspace, reference_of, sandbox, state};
+use crate::workspace::progress;
 
 /// The course of those who name none.
 const DEFAULT_COURSE: &str = "gitops-with-werf";
@@ -13,12 +16,8 @@ pub fn run(host: &Host, arguments: &StartArgs) -> Result<Exit, Failure> {
     if let Some(kind) = &sandbox {
         sandbox::refuse_unready(kind)?;
     }
-    let beginning = Beginning {
-        reference: CourseReference::parse(arguments.course.as_deref().unwrap_or(DEFAULT_COURSE)),
-        directory: arguments.dir.clone(),
-        sandbox,
-    };
-    let (mut session, is_new) = Session::begin(host, &beginning)?;
+    let (reference, directory) = which(host, arguments);
+    let (mut session, is_new) = Session::begin(host, &Beginning { reference, directory, sandbox })?;
     session.sandbox.provision(host);
     if arguments.autoplay {
         session.autoplay()?;
@@ -28,6 +27,21 @@ pub fn run(host: &Host, arguments: &StartArgs) -> Result<Exit, Failure> {
         print(&mut session)?;
     }
     Ok(Exit::Done)
+}
+
+/// The course that is meant: the one that is named; else that of the workspace that is meant; else the one for
+/// those who begin.
+fn which(host: &Host, arguments: &StartArgs) -> (CourseReference, Option<PathBuf>) {
+    if let Some(course) = &arguments.course {
+        return (CourseReference::parse(course), arguments.dir.clone());
+    }
+    match find_workspace(host, &WorkspaceArgs { dir: arguments.dir.clone() }) {
+        Ok(workspace) => match progress::peek(workspace.root()) {
+            Some(progress) => (reference_of(&progress), Some(workspace.root().to_owned())),
+            None => (CourseReference::parse(DEFAULT_COURSE), Some(workspace.root().to_owned())),
+        },
+        Err(_) => (CourseReference::parse(DEFAULT_COURSE), arguments.dir.clone()),
+    }
 }
 
 /// Where nobody can be asked: the step, and what to call next.

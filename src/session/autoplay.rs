@@ -48,7 +48,7 @@ impl Session<'_> {
     pub fn autoplay(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         let mut narrator = Transcript::new(&self.host.ui);
-        loop {
+        while !state::is_complete(&self.course, &self.progress) {
             self.autoplay_step(&mut narrator)?;
             match state::after(&self.course, &self.progress.current).map(|place| place.id().to_owned()) {
                 Some(next) => self.enter(&next)?,

@@ -35,6 +35,8 @@ pub struct Situation {
     pub has_checks: bool,
     pub open_quizzes: usize,
     pub commands: usize,
+    /// The commands have been run in this session.
+    pub ran: bool,
     pub files: usize,
     pub hints_shown: usize,
     pub hints: usize,
@@ -53,10 +55,12 @@ pub fn menu(situation: Situation) -> Vec<Action> {
         }
     };
     offer(situation.open_quizzes > 0 && !to_do, Action::AnswerQuiz);
+    let to_run = situation.commands > 0 && !situation.ran && !situation.passed;
+    offer(to_run && !situation.has_checks, Action::Run);
     offer(!to_do, Action::GoOn);
     offer(to_do, Action::Shell);
-    offer(situation.files > 0, Action::WriteFiles);
-    offer(situation.commands > 0, Action::Run);
+    offer(situation.files > 0 && !situation.passed, Action::WriteFiles);
+    offer(situation.commands > 0 && (situation.has_checks || !to_run), Action::Run);
     offer(situation.has_checks, Action::Check);
     offer(to_do && situation.hints_shown < situation.hints, Action::Hint);
     offer(to_do && situation.has_solution, Action::Solve);
@@ -107,7 +111,10 @@ impl Session<'_> {
                 self.ready()?;
             }
             self.host.ui.data(&self.step_text());
-            self.prepare()?;
+            if let Err(failure) = self.prepare() {
+                // There is still something to read; what needs the sandbox tries again.
+                self.host.ui.failure(&failure);
+            }
             self.write_prompt();
             let shown = self.progress.current.clone();
             loop {
@@ -164,6 +171,7 @@ impl Session<'_> {
             has_checks: !step.checks.is_empty(),
             open_quizzes: step.quizzes().count().saturating_sub(record.quizzes.len()),
             commands: solution::offered(step).len(),
+            ran: self.ran.as_deref() == Some(place.id()),
             files: step.body.iter().filter(|part| matches!(part, Part::File(_))).count(),
             hints_shown: record.hints,
             hints: step.hints.len(),
@@ -308,6 +316,7 @@ impl Session<'_> {
                 self.host.ui.say_as_is(&style.dim(&format!("({ending})")));
             }
         }
+        self.ran = Some(self.progress.current.clone());
         Ok(all_well)
     }
 
@@ -392,8 +401,16 @@ impl Session<'_> {
         let style = ui.style();
         let right: Vec<usize> =
             quiz.options.iter().enumerate().filter(|(_, option)| option.right).map(|(index, _)| index).collect();
-        let labels: Vec<&str> = quiz.options.iter().map(|option| option.text.as_str()).collect();
         ui.data(&format!("\n{}\n", ui.wrapped(&style.bold(&quiz.question))));
+        // An option that does not fit on a line of the menu is printed above it, under a letter.
+        let fits = quiz.options.iter().all(|option| option.text.chars().count() + 6 <= ui.width());
+        let labels: Vec<String> = if fits {
+            quiz.options.iter().map(|option| option.text.clone()).collect()
+        } else {
+            ui.data(&format!("\n{}", show::lettered(quiz, ui)));
+            quiz.options.iter().zip('a'..).map(|(_, letter)| format!("{letter})")).collect()
+        };
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
         let mut at_first = true;
         loop {
             let chosen = if right.len() > 1 {
@@ -468,6 +485,8 @@ mod tests {
         }
         let reading = Situation { is_first: true, ..Situation::default() };
         check(reading, &[Action::GoOn, Action::Shell, Action::ShowAgain]);
+        check(Situation { commands: 1, ..reading }, &[Action::Run, Action::GoOn, Action::Shell]);
+        check(Situation { commands: 1, ran: true, ..reading }, &[Action::GoOn, Action::Run, Action::Shell]);
         check(Situation { open_quizzes: 1, ..reading }, &[Action::AnswerQuiz, Action::GoOn]);
         let doing = Situation { has_checks: true, has_solution: true, commands: 2, hints: 3, ..Situation::default() };
         check(

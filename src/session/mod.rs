@@ -47,6 +47,8 @@ pub struct Session<'h> {
     pub sandbox: Sandbox,
     /// What git's configuration has, read once.
     git: Option<GitFacts>,
+    /// The step whose offered commands were run last in this session.
+    ran: Option<String>,
 }
 
 /// What `start` asks for.
@@ -130,7 +132,7 @@ impl<'h> Session<'h> {
             node_ports: course.sandbox.environments.values().copied().collect(),
             time_factor: host.settings.time_factor,
         };
-        Self { host, course, workspace, progress, sandbox: Sandbox::new(spec), git: None }
+        Self { host, course, workspace, progress, sandbox: Sandbox::new(spec), git: None, ran: None }
     }
 
     /// Brings the workspace in order: a restore that was killed is finished, the course's files and programs are
@@ -262,7 +264,8 @@ impl<'h> Session<'h> {
     }
 }
 
-fn find_workspace(host: &Host, arguments: &WorkspaceArgs) -> Result<Workspace, Failure> {
+/// The workspace that a command means.
+pub fn find_workspace(host: &Host, arguments: &WorkspaceArgs) -> Result<Workspace, Failure> {
     Ok(locate::locate(locate::Search {
         asked: arguments.dir.as_deref(),
         current_directory: &host.current_directory,
@@ -301,7 +304,8 @@ pub fn load_course(host: &Host, reference: &CourseReference) -> Result<Course, F
     })
 }
 
-fn reference_of(progress: &Progress) -> CourseReference {
+/// Where the course of a workspace is read from.
+pub fn reference_of(progress: &Progress) -> CourseReference {
     if progress.source == progress.course {
         CourseReference::BuiltIn(progress.course.clone())
     } else {

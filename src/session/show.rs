@@ -3,9 +3,9 @@
 use super::state::{self, Place, StepState};
 use super::{Session, solution};
 use crate::course::Variables;
-use crate::course::model::Hint;
+use crate::course::model::{Hint, Quiz};
 use crate::markdown::{Block, Inline};
-use crate::ui::{Style, hang};
+use crate::ui::{Style, Ui, hang};
 
 impl Session<'_> {
     /// The current step as the learner reads it, with its lesson's introduction where it opens one.
@@ -33,9 +33,7 @@ impl Session<'_> {
         let mut text = String::new();
         for quiz in place.step.quizzes().map(|quiz| variables.substitute_quiz(quiz)) {
             text.push_str(&format!("\n{}\n\n", ui.wrapped(&ui.style().bold(&quiz.question))));
-            for (option, letter) in quiz.options.iter().zip('a'..) {
-                text.push_str(&format!("{}\n", ui.wrapped(&format!("  {letter}) {}", option.text))));
-            }
+            text.push_str(&lettered(&quiz, ui));
         }
         text
     }
@@ -86,6 +84,12 @@ impl Session<'_> {
         });
         format!("{}\n{}", style.bold("What next?"), lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// A question's options, each under a letter.
+pub fn lettered(quiz: &Quiz, ui: &Ui) -> String {
+    let options = quiz.options.iter().zip('a'..);
+    options.map(|(option, letter)| hang(&format!("  {letter}) {}", option.text), ui.width(), 5)).collect()
 }
 
 /// The hints of a step that apply, given the names of the checks that fail; those that name no check always do.
