@@ -10,6 +10,7 @@ pub mod checks;
 pub mod cluster;
 pub mod commands;
 pub mod course;
+pub mod discovery;
 pub mod error;
 pub mod kubectl;
 pub mod markdown;

@@ -1,8 +1,24 @@
 //! Evaluates checks: reads git, the cluster, releases, pages, files; changes nothing.
+//!
+//! Place: a leaf beside `course`, whose plain check types it takes; `session` hands it a context and shows the verdicts.
+//! Invariants: nothing passes on nothing (what is missing fails by its own text, a check that expects nothing is
+//! broken); a verdict says what was expected, what was found and what to try next; every wait has a deadline.
+
+mod await_state;
+mod cluster;
+mod command;
+mod file;
+mod finding;
+mod git;
+mod http;
+mod kubernetes;
+mod nearest;
+mod release;
 
 use std::path::PathBuf;
 
-use crate::course::check::Check;
+use crate::course::check::{Check, Probe};
+use finding::Finding;
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +56,41 @@ pub struct Context {
 }
 
 /// Observes one check, awaiting what it expects as long as its `within` says.
-#[allow(clippy::unused_async, reason = "what it looks at is asked asynchronously")]
-pub async fn observe(check: &Check, _context: &Context) -> Verdict {
+pub async fn observe(check: &Check, context: &Context) -> Verdict {
+    let finding = match &check.probe {
+        Probe::Git(probe) => await_state::retry(check.within, async || git::observe(probe, &context.repository)).await,
+        Probe::File(probe) => {
+            await_state::retry(check.within, async || file::observe(probe, &context.repository)).await
+        }
+        Probe::Http(probe) => await_state::retry(check.within, async || http::observe(probe).await).await,
+        Probe::Command(probe) => {
+            await_state::retry(check.within, async || command::observe(probe, context).await).await
+        }
+        Probe::Shell { script } => {
+            await_state::retry(check.within, async || command::observe_script(script, context).await).await
+        }
+        Probe::Kubernetes(probe) => kubernetes::observe(probe, check.within, context.kubeconfig.as_deref()).await,
+        Probe::Release(probe) => release::observe(probe, check.within, context.kubeconfig.as_deref()).await,
+    };
+    verdict(check, finding)
+}
+
+/// What is told of a finding. The author's own words come before ours.
+fn verdict(check: &Check, finding: Finding) -> Verdict {
+    let hint = match (&check.otherwise, finding.state) {
+        (_, State::Passed) => String::new(),
+        (Some(words), State::Failed) => {
+            words.replace("{expected}", &finding.expected).replace("{actual}", &finding.actual)
+        }
+        (_, State::Broken) => format!("this check stands at {}; tell the course's author", check.location),
+        _ => finding.hint,
+    };
     Verdict {
         name: check.name.clone(),
-        state: State::Unreachable,
-        expected: String::new(),
-        actual: "checks cannot be evaluated yet".into(),
-        hint: String::new(),
-        observation: String::new(),
+        state: finding.state,
+        expected: finding.expected,
+        actual: finding.actual,
+        hint,
+        observation: finding.observation.join("\n"),
     }
 }

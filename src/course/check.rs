@@ -125,6 +125,11 @@ pub struct CommandProbe {
 pub enum PathSegment {
     Key(String),
     Index(usize),
+    /// The item of a list whose `key` holds `value`: `[name=web]`.
+    Match {
+        key: String,
+        value: String,
+    },
 }
 
 /// Reads a field path: `spec.replicas`, `spec.ports[0].nodePort`, `metadata.labels['a.b/c']`; a leading dot is
@@ -173,6 +178,10 @@ fn bracketed(inside: &str) -> Result<(PathSegment, &str), String> {
         return Ok((PathSegment::Key(inside[1..end].to_owned()), after));
     }
     let end = inside.find(']').ok_or("a `[` is not closed")?;
+    if let Some((key, value)) = inside[..end].split_once('=').filter(|(key, _)| !key.trim().is_empty()) {
+        let value = value.trim().trim_matches(['\'', '"']).to_owned();
+        return Ok((PathSegment::Match { key: key.trim().to_owned(), value }, &inside[end + 1..]));
+    }
     let index = inside[..end].parse().map_err(|_| format!("`{}` is no index", &inside[..end]))?;
     Ok((PathSegment::Index(index), &inside[end + 1..]))
 }
@@ -188,6 +197,7 @@ mod tests {
                 let show = |segment: &PathSegment| match segment {
                     PathSegment::Key(key) => key.clone(),
                     PathSegment::Index(index) => format!("#{index}"),
+                    PathSegment::Match { key, value } => format!("{key}={value}"),
                 };
                 segments.iter().map(show).collect::<Vec<_>>().join(" ")
             });
@@ -199,6 +209,7 @@ mod tests {
         check("metadata.labels['a.b/c']", Ok("metadata labels a.b/c"));
         check("metadata.labels[\"a.b/c\"].x", Ok("metadata labels a.b/c x"));
         check("a[1][2]", Ok("a #1 #2"));
+        check("spec.containers[name=web].image", Ok("spec containers name=web image"));
         check("", Err("it is empty"));
         check("spec.", Err("it ends with a dot"));
         check("spec..x", Err("a key is empty"));

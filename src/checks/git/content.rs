@@ -1,0 +1,117 @@
+//! What a commit holds: files, their text, its message.
+
+use regex::Regex;
+
+use super::super::file;
+use super::super::finding::Expectation;
+use super::super::nearest::nearest_path;
+use super::GitError;
+use super::facts::{Commit, Facts, describe};
+use crate::course::check::GitProbe;
+
+/// Adds what the probe expects of the commit's content.
+pub fn expectations(
+    probe: &GitProbe,
+    facts: &Facts,
+    commit: &Commit,
+    expectations: &mut Vec<Expectation>,
+) -> Result<(), GitError> {
+    if let Some(pattern) = &probe.message_matches {
+        expectations.push(message(facts, commit, pattern)?);
+    }
+    for path in &probe.contains_file {
+        let expected = format!("{path} committed on {}", commit.label);
+        expectations.push(if facts.has_path(commit, path)? {
+            Expectation::met(expected, format!("{path} is in {}", commit.short))
+        } else {
+            missing(facts, commit, path, expected)?
+        });
+    }
+    for path in &probe.lacks_file {
+        let expected = format!("no {path} in {}'s last commit", commit.label);
+        expectations.push(if facts.has_path(commit, path)? {
+            let hint = format!("`git rm {path}` and `git commit` take it out");
+            Expectation::unmet(expected, format!("{path} is in {}", describe(commit)), hint)
+        } else {
+            Expectation::met(expected, format!("{path} is not in {}", commit.short))
+        });
+    }
+    for (path, pattern) in &probe.file_matches {
+        expectations.push(file_matches(facts, commit, path, pattern)?);
+    }
+    Ok(())
+}
+
+fn message(facts: &Facts, commit: &Commit, pattern: &str) -> Result<Expectation, GitError> {
+    let expected = format!("{}'s last commit with a message that matches /{pattern}/", commit.label);
+    let Ok(regex) = Regex::new(pattern) else {
+        return Err(GitError(format!("/{pattern}/ is no regular expression")));
+    };
+    let found = facts.repository.find_commit(commit.id)?;
+    let message = found.message_raw_sloppy().to_string();
+    let actual = describe(commit);
+    if regex.is_match(message.trim_end()) {
+        return Ok(Expectation::met(expected, actual));
+    }
+    let hint = format!(
+        "`git log --oneline {}` lists the commits; `git commit --amend` changes the last message",
+        commit.label
+    );
+    Ok(Expectation::unmet(expected, actual, hint))
+}
+
+/// A path that the commit's tree has not: where it is instead.
+fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Result<Expectation, GitError> {
+    let paths = facts.paths(commit)?;
+    let there = facts.repository.workdir().is_some_and(|directory| directory.join(path).exists());
+    if there {
+        let actual = format!("{path} is in your folder, but not in {}", describe(commit));
+        let current = facts.head_branch()?;
+        let elsewhere = current.filter(|branch| *branch != commit.label && commit.label != "HEAD");
+        if let Some(branch) = elsewhere {
+            let hint = format!("you are on {branch}: was it committed there? `git checkout {}` first", commit.label);
+            return Ok(Expectation::unmet(expected, actual, hint));
+        }
+        let hint = format!("`git add {path}` and `git commit` take it in (`git status` says whether it is ignored)");
+        return Ok(Expectation::unmet(expected, actual, hint));
+    }
+    Ok(match nearest_path(path, paths.iter().map(String::as_str)) {
+        Some(near) => Expectation::unmet(
+            expected,
+            format!("there is no {path}, but {near}"),
+            format!("`git mv {near} {path}` and `git commit` give it its name"),
+        ),
+        None => Expectation::unmet(
+            expected,
+            format!("{path} is neither in {} nor in your folder", describe(commit)),
+            format!("write {path}; then `git add {path}` and `git commit`"),
+        ),
+    })
+}
+
+fn file_matches(facts: &Facts, commit: &Commit, path: &str, pattern: &str) -> Result<Expectation, GitError> {
+    let expected = format!("{path} on {} matches /{pattern}/", commit.label);
+    let Ok(regex) = Regex::new(pattern) else {
+        return Err(GitError(format!("/{pattern}/ is no regular expression")));
+    };
+    let Some(text) = facts.text(commit, path)? else { return missing(facts, commit, path, expected) };
+    let found = file::matches(&expected, &regex, &text);
+    if found.met {
+        return Ok(Expectation { actual: format!("{path} in {} does", commit.short), ..found });
+    }
+    let folder_matches = facts.work_tree_text(path).is_some_and(|text| file::matches("", &regex, &text).met);
+    let is_current = commit.label == "HEAD" || facts.head_branch()?.as_deref() == Some(commit.label.as_str());
+    Ok(match (folder_matches, is_current) {
+        (true, true) => Expectation {
+            actual: format!("the committed {path} does not; the one in your folder does"),
+            hint: format!("`git add {path}` and `git commit -m \"…\"` commit it"),
+            ..found
+        },
+        (true, false) => Expectation {
+            actual: format!("{path} in {} does not; the one in your folder does", describe(commit)),
+            hint: format!("you are on another branch; `git checkout {}` goes to this one", commit.label),
+            ..found
+        },
+        _ => Expectation { actual: format!("{path} in {}: {}", describe(commit), found.actual), ..found },
+    })
+}
