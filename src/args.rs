@@ -304,6 +304,8 @@ pub enum AuthorCommand {
     New(AuthorNewArgs),
     /// Tell every mistake of a course, at its place: exit 3 when there is an error
     Check(AuthorCheckArgs),
+    /// Prove a course: each step's checks fail before its solution and pass after it
+    Test(AuthorTestArgs),
     /// Show a course, a lesson or a step as the learner will read it
     Preview(AuthorPreviewArgs),
 }
@@ -326,6 +328,22 @@ pub struct AuthorCheckArgs {
     /// Print the mistakes as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuthorTestArgs {
+    /// Courses: directories, or ids of built-in ones
+    #[arg(value_name = "COURSE", required = true)]
+    pub courses: Vec<String>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the cluster comes from
+    #[arg(long, value_enum)]
+    pub sandbox: Option<Sandbox>,
+    /// How many sessions share the work; without it as many as pay
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub jobs: Option<u8>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

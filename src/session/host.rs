@@ -44,6 +44,20 @@ impl Host {
         })
     }
 
+    /// The surroundings of a session that nobody sits in front of, with a home of its own.
+    pub fn apart(&self, home: PathBuf) -> std::io::Result<Self> {
+        Ok(Self {
+            ui: self.ui.unattended(),
+            settings: Settings { home: home.clone(), ..self.settings.clone() },
+            environment: self.environment.clone(),
+            session_directory: None,
+            current_directory: home,
+            program: self.program.clone(),
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
+            interruptions: self.interruptions.clone(),
+        })
+    }
+
     /// Seconds since 1970.
     pub fn now() -> i64 {
         Self::now_ms() / 1000

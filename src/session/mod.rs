@@ -8,6 +8,7 @@ pub mod autoplay;
 mod host;
 pub mod interactive;
 pub mod moves;
+pub mod prove;
 pub mod sandbox;
 pub mod scripts;
 pub mod shell;

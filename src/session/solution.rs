@@ -70,7 +70,7 @@ impl Session<'_> {
     }
 
     /// Runs scripts that the learner does not see; that one fails is the author's fault.
-    fn run_hidden(&mut self, kind: &str, scripts: &[Script]) -> Result<(), Failure> {
+    pub(super) fn run_hidden(&mut self, kind: &str, scripts: &[Script]) -> Result<(), Failure> {
         if scripts.is_empty() {
             return Ok(());
         }

@@ -72,6 +72,12 @@ impl Ui {
         self.interactive
     }
 
+    /// The same streams where nobody is asked and no progress is drawn.
+    #[must_use]
+    pub fn unattended(&self) -> Self {
+        Self { interactive: false, ..self.clone() }
+    }
+
     /// Columns for text on stdout.
     pub fn width(&self) -> usize {
         self.stdout.width

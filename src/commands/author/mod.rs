@@ -3,6 +3,7 @@
 mod check;
 mod new;
 mod preview;
+mod test;
 
 use crate::args::{AuthorArgs, AuthorCommand};
 use crate::course::{CourseReference, built_in};
@@ -14,6 +15,7 @@ pub fn run(host: &Host, arguments: &AuthorArgs) -> Result<Exit, Failure> {
         AuthorCommand::New(arguments) => new::run(host, arguments),
         AuthorCommand::Check(arguments) => Ok(check::run(host, arguments)),
         AuthorCommand::Preview(arguments) => preview::run(host, arguments),
+        AuthorCommand::Test(arguments) => test::run(host, arguments),
     }
 }
 
