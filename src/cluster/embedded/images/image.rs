@@ -63,8 +63,11 @@ impl Reference {
                 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte))
         };
         let version = digest.or(tag).unwrap_or("latest");
-        (name.split('/').all(part_fits) && !version.is_empty())
-            .then(|| Self { host: host.into(), name: name.into(), version: version.into() })
+        (name.split('/').all(part_fits) && !version.is_empty()).then(|| Self {
+            host: host.into(),
+            name: name.into(),
+            version: version.into(),
+        })
     }
 }
 
