@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::{Session, state};
+use super::verify::Patience;
+use super::{Host, Session, state};
+use crate::args::WorkspaceArgs;
 use crate::error::Failure;
 use crate::session::scripts::Scene;
 use crate::workspace::environment::quote;
@@ -34,6 +38,14 @@ fn prompt_file(workspace: &Workspace) -> PathBuf {
     workspace.directory().join("shell").join("prompt")
 }
 
+/// Touched by the prompt each time it is shown: a command has ended.
+fn asked_file(workspace: &Workspace) -> PathBuf {
+    workspace.directory().join("shell").join("asked")
+}
+
+/// How soon the end of a command is noticed.
+const PROMPT_PERIOD: Duration = Duration::from_millis(100);
+
 impl Session<'_> {
     /// Opens the learner's shell in the repository and returns when it ends.
     pub fn shell(&mut self) -> Result<ExitStatus, Failure> {
@@ -47,7 +59,16 @@ impl Session<'_> {
         let mut command = scene.command(program);
         command.args(&arguments.words).envs(arguments.variables.iter().map(|(name, value)| (name, value)));
         let _foreground = self.host.interruptions.foreground();
-        command.status().map_err(|error| {
+        let is_over = AtomicBool::new(false);
+        let (host, root) = (self.host, self.workspace.root().to_owned());
+        let status = std::thread::scope(|scope| {
+            scope.spawn(|| keep_prompt_true(host, &root, &is_over));
+            let status = command.status();
+            is_over.store(true, Ordering::Relaxed);
+            status
+        });
+        self.refresh();
+        status.map_err(|error| {
             Failure::new(format!("the shell `{program}` could not be started"))
                 .caused_by(error)
                 .hint("set SHELL to a shell that is installed")
@@ -56,11 +77,40 @@ impl Session<'_> {
 
     /// Tells open shells where the learner is now. That this fails matters to nobody.
     pub fn write_prompt(&self) {
+        self.write_prompt_with(false);
+    }
+
+    /// The same; `passes` puts a sign behind it.
+    fn write_prompt_with(&self, passes: bool) {
         let file = prompt_file(&self.workspace);
         let Some(place) = state::place(&self.course, &self.progress.current) else { return };
-        let text = format!("{}/{}\n", place.number, place.steps);
+        let sign = if passes { " ✓" } else { "" };
+        let text = format!("{}/{}{sign}\n", place.number, place.steps);
         if file.parent().is_some_and(|directory| std::fs::create_dir_all(directory).is_ok()) {
             let _ = files::write_atomically(&file, text.as_bytes());
+        }
+    }
+}
+
+/// While a shell is open: after each of its commands the step's checks are looked at once, so that the next prompt
+/// shows whether they pass.
+fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
+    let Ok(mut session) = Session::open(host, &WorkspaceArgs { dir: Some(root.to_owned()) }) else { return };
+    let asked = asked_file(&session.workspace);
+    let changed = || asked.metadata().and_then(|metadata| metadata.modified()).ok();
+    let mut seen = changed();
+    while !is_over.load(Ordering::Relaxed) {
+        std::thread::sleep(PROMPT_PERIOD);
+        let now = changed();
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        session.refresh();
+        let id = session.progress.current.clone();
+        let has_checks = session.place().is_ok_and(|place| !place.step.checks.is_empty());
+        if let Ok(report) = session.observe(&id, Patience::Once) {
+            session.write_prompt_with(has_checks && report.passed());
         }
     }
 }
@@ -91,7 +141,12 @@ fn write_startup(
         files::write_atomically(&file, text.as_bytes())?;
         Ok(file.display().to_string())
     };
-    let read_prompt = format!("_tutorial_at=; read -r _tutorial_at 2>/dev/null < {}", quote(&prompt));
+    let asked = asked_file(workspace).display().to_string();
+    let read_prompt = format!(
+        "_tutorial_at=; read -r _tutorial_at 2>/dev/null < {}; : 2>/dev/null > {}",
+        quote(&prompt),
+        quote(&asked)
+    );
     Ok(match kind {
         Kind::Bash => {
             let text = format!(
@@ -107,11 +162,14 @@ fn write_startup(
             let home = inherited.get("ZDOTDIR").or_else(|| inherited.get("HOME")).map_or("", String::as_str);
             let theirs = |name: &str| format!("[ -f {0}/{name} ] && . {0}/{name}\n", quote(home));
             write(".zshenv", &theirs(".zshenv"))?;
+            let given = match inherited.get("ZDOTDIR") {
+                Some(given) => format!("ZDOTDIR={}", quote(given)),
+                None => "unset ZDOTDIR".into(),
+            };
             let text = format!(
-                "ZDOTDIR={}\n{}{}{path}setopt prompt_subst\n\
+                "{given}\n{}{}{path}setopt prompt_subst\n\
                  _tutorial_prompt() {{ {read_prompt} }}\nprecmd_functions+=(_tutorial_prompt)\n\
                  PROMPT='%B%F{{cyan}}(tutorial ${{_tutorial_at}})%f%b '\"$PROMPT\"\n",
-                quote(home),
                 theirs(".zshrc"),
                 exports("\n")
             );
@@ -120,11 +178,12 @@ fn write_startup(
         }
         Kind::Fish => {
             let text = format!(
-                "set -gx PATH {} $PATH\nfunctions -c fish_prompt _tutorial_fish_prompt\n\
-                 function fish_prompt\n  set_color -o cyan; echo -n '(tutorial '(cat {})') '; set_color normal\n  \
-                 _tutorial_fish_prompt\nend\n",
+                "set -gx PATH {} $PATH\nif functions -q fish_prompt\n  functions -c fish_prompt _tutorial_fish_prompt\n\
+                 else\n  function _tutorial_fish_prompt; echo -n '> '; end\nend\nfunction fish_prompt\n  set_color -o cyan; echo -n '(tutorial '(cat {})') '; set_color normal\n  \
+                 true > {}\n  _tutorial_fish_prompt\nend\n",
                 fish_quote(&bin),
-                fish_quote(&prompt)
+                fish_quote(&prompt),
+                fish_quote(&asked)
             );
             let file = write("config.fish", &text)?;
             Arguments {
