@@ -156,9 +156,14 @@ impl Session<'_> {
     fn check_context(&self, added: Vec<(String, String)>) -> checks::Context {
         let mut environment = self.host.environment.clone();
         environment.extend(added);
+        let kubeconfig = self.sandbox.known().map(|connection| connection.kubeconfig_readonly);
+        if let Some(kubeconfig) = &kubeconfig {
+            // Checks read only, the commands of checks too.
+            environment.insert("KUBECONFIG".into(), kubeconfig.display().to_string());
+        }
         checks::Context {
             repository: self.workspace.repository(),
-            kubeconfig: self.sandbox.known().map(|connection| connection.kubeconfig_readonly),
+            kubeconfig,
             environment: environment.into_iter().collect(),
         }
     }
