@@ -22,3 +22,5 @@ mod kubectl;
 
 #[path = "suite/session.rs"]
 mod session;
+#[path = "suite/remote.rs"]
+mod remote;

@@ -19,6 +19,7 @@ mod objects;
 mod openapi;
 mod pods;
 mod query;
+mod remote;
 mod reviews;
 mod route;
 mod scale;

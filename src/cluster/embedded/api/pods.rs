@@ -1,4 +1,4 @@
-//! What reaches into a pod: its log here; commands, connections and the proxy in the modules beside.
+//! Subresources that the node answers: the log here, what reaches into a pod in [`super::remote`].
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::answer::{self, Answer};
 use super::handle::Context;
 use super::objects;
 use super::query::Query;
+use super::remote;
 use super::route::Target;
 
 /// Subresources that are answered by the node.
@@ -28,10 +29,10 @@ pub(super) async fn answer(
     target: &Target<'_>,
     subresource: &str,
 ) -> Result<Answer, Status> {
-    let pod = objects::find(context, target)?;
     match subresource {
-        "log" if request.method() == http::Method::GET => log(context, pod).await,
-        _ => Err(answer::method_not_allowed()),
+        "log" if request.method() == http::Method::GET => log(context, objects::find(context, target)?).await,
+        "log" => Err(answer::method_not_allowed()),
+        _ => remote::answer(context, request, target, subresource).await,
     }
 }
 
