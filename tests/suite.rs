@@ -20,7 +20,7 @@ mod requests;
 #[path = "suite/kubectl.rs"]
 mod kubectl;
 
-#[path = "suite/session.rs"]
-mod session;
 #[path = "suite/remote.rs"]
 mod remote;
+#[path = "suite/session.rs"]
+mod session;
