@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::diagnostics::Report;
 use super::model::{Hint, Lesson, Part, StepId};
-use super::parts::{self, StepReader};
+use super::parts::{self, Role, StepReader};
 use super::prose::{self, Element, ElementKind, Marker, plain_text};
 use super::source::SourceFile;
 use super::variables::references;
@@ -48,6 +48,15 @@ pub enum UsePlace {
 
 /// Reads a lesson's file; its id is the file's stem.
 pub fn read(file: &SourceFile, id: &str, report: &mut Report) -> ParsedLesson {
+    read_as(Role::Original, file, id, report)
+}
+
+/// Reads the translation of a lesson, which holds prose alone.
+pub fn read_translation(file: &SourceFile, id: &str, report: &mut Report) -> ParsedLesson {
+    read_as(Role::Translation, file, id, report)
+}
+
+fn read_as(role: Role, file: &SourceFile, id: &str, report: &mut Report) -> ParsedLesson {
     let mut reader = Reader { file, report };
     let (front, base) = front_matter(&mut reader);
     let mut lesson = Lesson {
@@ -64,7 +73,7 @@ pub fn read(file: &SourceFile, id: &str, report: &mut Report) -> ParsedLesson {
             if let Some(done) = open.take() {
                 keep(done, &mut lesson, &mut marks, &mut reader);
             }
-            open = Some(begin_step(element, &mut reader));
+            open = Some(begin_step(role, element, &mut reader));
         } else if let Some(step) = &mut open {
             add_to_step(step, element, &mut reader);
         } else {
@@ -163,7 +172,7 @@ fn opens_step(element: &Element, reader: &mut Reader) -> bool {
     true
 }
 
-fn begin_step(element: Element, reader: &mut Reader) -> StepReader {
+fn begin_step(role: Role, element: Element, reader: &mut Reader) -> StepReader {
     let ElementKind::Heading { content, id, .. } = element.kind else { unreachable!("only headings open steps") };
     let file = reader.file;
     let line_end = file.lines(element.span.clone()).next().map_or(element.span.end, |(_, line)| line.end);
@@ -190,7 +199,7 @@ fn begin_step(element: Element, reader: &mut Reader) -> StepReader {
         Some(_) => {}
     }
     let id = id.unwrap_or_else(|| slug(&title));
-    StepReader::new(StepId(id), title, file.location(element.span.start), id_span)
+    StepReader::new(role, StepId(id), title, file.location(element.span.start), id_span)
 }
 
 fn is_id(id: &str) -> bool {

@@ -19,6 +19,7 @@ pub mod model;
 mod parts;
 mod prose;
 mod source;
+mod translation;
 mod validate;
 mod variables;
 mod yaml;
@@ -38,7 +39,7 @@ use diagnostics::{Report, nearest};
 use files::{Files, Unreadable};
 use lesson::ParsedLesson;
 use manifest::Manifest;
-use model::Source;
+use model::{Lesson, Source};
 use source::SourceFile;
 
 /// Which course is meant.
@@ -75,19 +76,28 @@ pub struct Examination {
 
 /// Reads a course that is to be played.
 pub fn load(reference: &CourseReference) -> Result<Course, Diagnostics> {
-    let examination = examine(reference);
+    load_in(reference, None)
+}
+
+/// Reads a course in a language (`de`, `pt-BR`), as far as its lessons are translated.
+pub fn load_in(reference: &CourseReference, language: Option<&str>) -> Result<Course, Diagnostics> {
+    let examination = examine_in(reference, language);
     examination.course.ok_or(examination.diagnostics)
 }
 
 /// Reads a course and tells everything that is wrong with it.
 pub fn examine(reference: &CourseReference) -> Examination {
+    examine_in(reference, None)
+}
+
+fn examine_in(reference: &CourseReference, language: Option<&str>) -> Examination {
     let mut report = Report::default();
     let (files, source) = match reference {
         CourseReference::BuiltIn(id) => (Files::built_in(id), Source::BuiltIn),
         CourseReference::Directory(path) => (Some(Files::Directory(path.clone())), Source::Directory(path.clone())),
     };
     let course = if let Some(files) = files {
-        read_course(&files, &reference.name(), source, &mut report)
+        read_course(&files, &reference.name(), source, language, &mut report)
     } else {
         let name = reference.name();
         let built_in = built_in();
@@ -105,12 +115,20 @@ pub fn examine(reference: &CourseReference) -> Examination {
     Examination { course: course.filter(|_| !diagnostics.has_errors()), diagnostics }
 }
 
-fn read_course(files: &Files, name: &str, source: Source, report: &mut Report) -> Option<Course> {
+fn read_course(
+    files: &Files,
+    name: &str,
+    source: Source,
+    language: Option<&str>,
+    report: &mut Report,
+) -> Option<Course> {
     let file = open(files, name, "course.yaml", report)?;
     let manifest = manifest::read(&file, report);
     let lessons = read_lessons(files, name, &file, &manifest, report);
     report_orphans(files, &file, &manifest, report);
     validate::validate(&manifest, &lessons, report);
+    let lessons = lessons.into_iter().map(|(_, parsed)| translated(files, name, parsed.lesson, language, report));
+    let lessons = lessons.collect();
     Some(Course {
         id: manifest.id,
         title: manifest.title,
@@ -120,7 +138,7 @@ fn read_course(files: &Files, name: &str, source: Source, report: &mut Report) -
         tools: manifest.tools,
         variables: manifest.variables,
         repository: manifest.repository,
-        lessons: lessons.into_iter().map(|(_, parsed)| parsed.lesson).collect(),
+        lessons,
         source,
     })
 }
@@ -187,6 +205,34 @@ fn read_lessons(
     lessons
 }
 
+/// The lesson in the language that is wanted, if there is a translation. All translations are read, so that the mistakes in
+/// them are told.
+fn translated(files: &Files, course: &str, lesson: Lesson, language: Option<&str>, report: &mut Report) -> Lesson {
+    let names = files.names();
+    let languages = names.iter().filter_map(|name| match translation::parts_of_name(name) {
+        Some((stem, language)) if stem == lesson.id && translation::is_language(language) => Some(language),
+        _ => None,
+    });
+    let chosen = language.and_then(|wanted| translation::choose(wanted, languages.clone()));
+    let mut result = None;
+    for language in languages {
+        let name = format!("{}.{language}.md", lesson.id);
+        match files.read(&name) {
+            Ok(text) => {
+                let source = SourceFile::new(shown_path(course, &name), text);
+                let translated = translation::read(&source, &lesson, report);
+                if chosen == Some(language) {
+                    result = Some(translated);
+                }
+            }
+            Err(reason) => {
+                report.fatal(format!("`{}` cannot be read: {}", shown_path(course, &name), unreadable(&reason)));
+            }
+        }
+    }
+    result.unwrap_or(lesson)
+}
+
 /// Files that look like lessons and are in no list: `NN-name.md` without a place, `NN-name.<lang>.md` of no lesson.
 fn report_orphans(files: &Files, file: &SourceFile, manifest: &Manifest, report: &mut Report) {
     for name in files.names() {
@@ -196,10 +242,15 @@ fn report_orphans(files: &Files, file: &SourceFile, manifest: &Manifest, report:
         if !numbered || manifest.lessons.iter().any(|(listed, _)| listed == stem) {
             continue;
         }
-        let of_lesson = stem.split_once('.').map(|(lesson, _)| lesson);
-        match of_lesson {
-            Some(lesson) if manifest.lessons.iter().any(|(listed, _)| listed == lesson) => {}
-            Some(lesson) => {
+        match translation::parts_of_name(&name) {
+            Some((lesson, language)) if !translation::is_language(language) => {
+                let message = format!("`{language}` in the name `{name}` is no language");
+                report
+                    .error(file, manifest.lessons_span.clone(), message)
+                    .help(format!("write it like `{lesson}.de.md` or `{lesson}.pt-BR.md`"));
+            }
+            Some((lesson, _)) if manifest.lessons.iter().any(|(listed, _)| listed == lesson) => {}
+            Some((lesson, _)) => {
                 let message = format!("`{name}` translates a lesson `{lesson}` that is not in the list");
                 report.error(file, manifest.lessons_span.clone(), message);
             }

@@ -68,6 +68,14 @@ pub fn fence(span: &Range<usize>, reader: &mut Reader) -> Option<Fence> {
     Some(Fence { info, opening, body, indent, text })
 }
 
+/// What is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Original,
+    /// Prose alone; everything else is the original's.
+    Translation,
+}
+
 /// A step while its elements are read.
 pub struct StepReader {
     pub step: Step,
@@ -76,12 +84,13 @@ pub struct StepReader {
     pub whens: Vec<Spanned>,
     check_names: Vec<Spanned>,
     wrongs: Vec<Range<usize>>,
+    role: Role,
     /// A fence could not be understood, so that the step may seem to lack what it has.
     is_incomplete: bool,
 }
 
 impl StepReader {
-    pub fn new(id: StepId, title: String, location: String, id_span: Range<usize>) -> Self {
+    pub fn new(role: Role, id: StepId, title: String, location: String, id_span: Range<usize>) -> Self {
         let step = Step {
             id,
             title,
@@ -98,7 +107,7 @@ impl StepReader {
             location,
         };
         let marks = StepMarks { id: id_span, ..StepMarks::default() };
-        Self { step, marks, whens: Vec::new(), check_names: Vec::new(), wrongs: Vec::new(), is_incomplete: false }
+        Self { step, marks, whens: Vec::new(), check_names: Vec::new(), wrongs: Vec::new(), role, is_incomplete: false }
     }
 
     /// Reads the fence at `span` into the step.
@@ -115,6 +124,11 @@ impl StepReader {
             self.step.body.push(Part::Prose(fence.display(reader)));
             return;
         };
+        if self.role == Role::Translation {
+            let message = format!("a `{}` fence in a translation, which holds prose alone", verb.word());
+            reader.error(&fence.opening, message).help("leave it out: the original's is taken");
+            return;
+        }
         if fence.text.trim().is_empty() && verb != Verb::File {
             reader.error(&fence.opening, format!("this `{}` fence is empty", verb.word()));
             return;
@@ -233,7 +247,7 @@ impl StepReader {
 
     /// Judges the step as a whole.
     pub fn finish(self, reader: &mut Reader) -> (Step, StepMarks) {
-        if self.is_incomplete {
+        if self.is_incomplete || self.role == Role::Translation {
             return (self.step, self.marks);
         }
         for (when, at) in &self.whens {

@@ -29,7 +29,8 @@ fn read(lesson: &str) -> (Option<Course>, Diagnostics) {
 
 fn read_files(files: BTreeMap<String, String>) -> (Option<Course>, Diagnostics) {
     let mut report = Report::default();
-    let course = read_course(&Files::Memory(files), "test", Source::Directory(PathBuf::from("test")), &mut report);
+    let course =
+        read_course(&Files::Memory(files), "test", Source::Directory(PathBuf::from("test")), None, &mut report);
     (course, report.finish("test"))
 }
 
@@ -306,4 +307,58 @@ fn the_guide_shows_every_verb_and_every_field() {
     for key in super::manifest::KEYS {
         assert!(manifest.contains(&format!("{key}:")), "{key}");
     }
+}
+
+const ORIGINAL: &str = "---\ntitle: First\n---\nHello.\n\n## One {#one}\n\nA.\n\n```sh type\ntrue\n```\n\nB.\n\n```yaml check\n- name: c\n  git: { clean: true }\n```\n\n> [!HINT when=\"c\"]\n> H.\n\n> [!DEBRIEF]\n> D.\n";
+
+fn read_translated(translation: &str, language: &str) -> (Option<Course>, Diagnostics) {
+    let files = BTreeMap::from([
+        ("course.yaml".into(), "id: test\ntitle: Test\nlessons: [01-lesson]\n".into()),
+        ("01-lesson.md".into(), ORIGINAL.into()),
+        ("01-lesson.de.md".into(), translation.into()),
+    ]);
+    let mut report = Report::default();
+    let source = Source::Directory(PathBuf::from("test"));
+    let course = read_course(&Files::Memory(files), "test", source, Some(language), &mut report);
+    (course, report.finish("test"))
+}
+
+#[test]
+fn a_translation_brings_the_prose_and_nothing_else() {
+    let german =
+        "---\ntitle: Erste\n---\nHallo.\n\n## Eins {#one}\n\nÄ.\n\nBe.\n\n> [!HINT]\n> Ha.\n\n> [!DEBRIEF]\n> De.\n";
+    let shown = |language: &str| {
+        let (course, diagnostics) = read_translated(german, language);
+        assert!(diagnostics.items.is_empty(), "{}", diagnostics.render(false));
+        let lesson = course.expect("a course").lessons.remove(0);
+        let step = &lesson.steps[0];
+        let parts: Vec<String> = step.body.iter().filter_map(Part::block).map(|block| format!("{block:?}")).collect();
+        assert_eq!((parts.len(), step.checks.len(), step.hints[0].when.as_deref()), (3, 1, Some("c")));
+        assert!(parts[1].contains("true"), "the command stands where it stood");
+        (lesson.title.clone(), step.title.clone(), parts[2].clone())
+    };
+    assert_eq!(shown("de-AT"), ("Erste".into(), "Eins".into(), "Paragraph([Text(\"Be.\")])".into()));
+    assert_eq!(shown("fr"), ("First".into(), "One".into(), "Paragraph([Text(\"B.\")])".into()));
+}
+
+#[test]
+fn a_stale_translation_is_told() {
+    fn check(translation: &str, expected: &[&str]) {
+        let (_, diagnostics) = read_translated(translation, "de");
+        let messages: Vec<&str> = diagnostics.items.iter().map(|item| item.message.as_str()).collect();
+        assert_eq!(messages, expected);
+    }
+    check(
+        "---\ntitle: T\n---\n## Eins {#ones}\n\nA.\n",
+        &["the step `one` is not translated", "the lesson `01-lesson` has no step `ones`"],
+    );
+    check(
+        "---\ntitle: T\n---\n## Eins {#one}\n\nA.\n\n```sh type\ntrue\n```\n",
+        &[
+            "this step has 1 paragraphs and other elements of prose, its original has 2",
+            "this step has 0 hints, its original has 1",
+            "the debrief is not translated",
+            "a `type` fence in a translation, which holds prose alone",
+        ],
+    );
 }

@@ -298,7 +298,7 @@ fn load_progress(host: &Host, workspace: &Workspace) -> Result<Option<Progress>,
 
 /// Loads a course; every mistake in it is told.
 pub fn load_course(host: &Host, reference: &CourseReference) -> Result<Course, Failure> {
-    course::load(reference).map_err(|diagnostics| {
+    course::load_in(reference, host.settings.language.as_deref()).map_err(|diagnostics| {
         host.ui.say_as_is(diagnostics.render(host.ui.conversation_style().is_enabled()).trim_end());
         let unknown = matches!(reference, CourseReference::BuiltIn(id) if !course::built_in().contains(id));
         Failure::new("").exit(if unknown { Exit::Usage } else { Exit::Broken })
