@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod commands;
 pub mod course;
 pub mod discovery;
+pub mod doctor;
 pub mod error;
 pub mod kubectl;
 pub mod markdown;

@@ -1,9 +1,62 @@
 //! `tutorial doctor`: what is installed, what is needed, how to get it.
 
+use serde::Serialize;
+
 use crate::args::DoctorArgs;
+use crate::doctor::{self, Finding, State, Surroundings};
 use crate::error::{Exit, Failure};
 use crate::session::Host;
 
-pub fn run(_host: &Host, _arguments: &DoctorArgs) -> Result<Exit, Failure> {
-    Err(Failure::new("`doctor` is not available yet"))
+pub fn run(host: &Host, arguments: &DoctorArgs) -> Result<Exit, Failure> {
+    let terminal = console::Term::stdout();
+    let size = terminal.is_term().then(|| terminal.size());
+    let surroundings = Surroundings {
+        environment: host.environment.clone(),
+        home: host.settings.home.clone(),
+        program: host.program.clone(),
+        terminal: size.map(|(rows, columns)| (usize::from(columns), usize::from(rows))),
+    };
+    let findings = host.runtime.block_on(doctor::examine(&surroundings));
+    let ok = doctor::is_ok(&findings);
+    if arguments.json {
+        host.ui.line(&to_json(ok, &findings));
+    } else {
+        host.ui.data(&render(host, ok, &findings));
+    }
+    Ok(if ok { Exit::Done } else { Exit::NotYet })
+}
+
+/// The documented form of `doctor --json`.
+fn to_json(ok: bool, findings: &[Finding]) -> String {
+    #[derive(Serialize)]
+    struct Json<'f> {
+        ok: bool,
+        checks: &'f [Finding],
+    }
+    serde_json::to_string_pretty(&Json { ok, checks: findings }).expect("plain data with string keys")
+}
+
+fn render(host: &Host, ok: bool, findings: &[Finding]) -> String {
+    let style = host.ui.style();
+    let width = host.ui.width();
+    let mut text = String::new();
+    for finding in findings {
+        let (sign, detail) = match finding.state {
+            State::Ok => (style.good("✓"), String::new()),
+            State::Warning => (style.dim("–"), format!("; {}", finding.needed)),
+            State::Missing => (style.bad("✗"), format!("; needed: {}", finding.needed)),
+        };
+        let line = format!("{sign} {:<10} {}{}", finding.name, finding.found, style.commands(&detail));
+        text.push_str(&crate::ui::hang(&line, width, 13));
+        if finding.state != State::Ok && !finding.remedy.is_empty() {
+            let remedy = format!("{}{}", " ".repeat(13), style.dim(&style.commands(&finding.remedy)));
+            text.push_str(&crate::ui::hang(&remedy, width, 13));
+        }
+    }
+    let conclusion = if ok {
+        style.commands("\nYou can begin: `tutorial start`.\n")
+    } else {
+        "\nWhat is marked with ✗ is needed before you can begin.\n".to_owned()
+    };
+    text + &conclusion
 }

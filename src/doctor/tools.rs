@@ -1,0 +1,284 @@
+//! The programs that a course may use, and their versions.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::{Finding, State, Surroundings};
+
+/// How long a tool may take to say its version.
+const TIME_MAX: Duration = Duration::from_millis(900);
+/// How long Docker's engine may take to answer.
+const DOCKER_TIME_MAX: Duration = Duration::from_millis(700);
+/// What is told of a tool that does not answer in time.
+const SLOW: &str = "installed, but it did not say its version in time";
+
+/// A version as numbers, of whatever text holds one: `git version 2.39.2 (Apple Git-143)`, `v1.34.2+k3s1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u64, u64, u64);
+
+impl Version {
+    pub fn find(text: &str) -> Option<Self> {
+        let starts = text.char_indices().filter(|(index, character)| {
+            character.is_ascii_digit()
+                && !text[..*index].ends_with(|before: char| before.is_ascii_digit() || before == '.')
+        });
+        starts.map(|(index, _)| &text[index..]).find_map(Self::read)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+        let mut numbers = text[..end].split('.').map(str::parse);
+        let major = numbers.next()?.ok()?;
+        let minor = numbers.next()?.ok()?;
+        Some(Self(major, minor, numbers.next().and_then(Result::ok).unwrap_or(0)))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// What a tool says of its version.
+enum Answer {
+    Absent,
+    Silent(PathBuf),
+    Version(Version),
+}
+
+async fn ask(program: Option<PathBuf>, arguments: &[&str], surroundings: &Surroundings) -> Answer {
+    let Some(program) = program else { return Answer::Absent };
+    let output = Command::new(&program)
+        .args(arguments)
+        .env_clear()
+        .envs(&surroundings.environment)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    match tokio::time::timeout(TIME_MAX, output).await {
+        Ok(Ok(output)) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            match Version::find(&text) {
+                Some(version) => Answer::Version(version),
+                None => Answer::Silent(program),
+            }
+        }
+        _ => Answer::Silent(program),
+    }
+}
+
+pub async fn git(surroundings: &Surroundings) -> Finding {
+    judge_git(&ask(surroundings.find("git"), &["version"], surroundings).await)
+}
+
+fn judge_git(answer: &Answer) -> Finding {
+    let needed = "2.18 or later, not 2.22.0";
+    let install = "install git with your system's package manager, or from https://git-scm.com/downloads";
+    let finding = |state, found: String, remedy: &str| Finding::new("git", state, found, needed, remedy);
+    match answer {
+        Answer::Absent => finding(State::Missing, "not installed".into(), install),
+        Answer::Silent(path) => {
+            finding(State::Warning, format!("{SLOW} ({})", path.display()), "`git version` should say it")
+        }
+        Answer::Version(Version(2, 22, 0)) => {
+            finding(State::Missing, "2.22.0, which has a fault that werf meets".into(), install)
+        }
+        Answer::Version(version) if *version < Version(2, 18, 0) => {
+            finding(State::Missing, format!("{version}, which is too old"), install)
+        }
+        Answer::Version(version) => finding(State::Ok, version.to_string(), ""),
+    }
+}
+
+pub async fn kubectl(surroundings: &Surroundings) -> Finding {
+    let answer = ask(surroundings.find("kubectl"), &["version", "--client"], surroundings).await;
+    optional(
+        "kubectl",
+        "optional: a small one is built in",
+        "https://kubernetes.io/docs/tasks/tools/ has the whole one",
+        &answer,
+    )
+}
+
+pub async fn helm(surroundings: &Surroundings) -> Finding {
+    let answer = ask(surroundings.find("helm"), &["version", "--short"], surroundings).await;
+    optional(
+        "helm",
+        "optional: `werf helm` does what the course needs",
+        "https://helm.sh/docs/intro/install/ has it",
+        &answer,
+    )
+}
+
+pub async fn kind(surroundings: &Surroundings) -> Finding {
+    let answer = ask(surroundings.find("kind"), &["version"], surroundings).await;
+    optional("kind", "optional: `--sandbox kind` does without its program", "https://kind.sigs.k8s.io has it", &answer)
+}
+
+fn optional(name: &str, needed: &str, remedy: &str, answer: &Answer) -> Finding {
+    match answer {
+        Answer::Absent => Finding::new(name, State::Warning, "not installed, which is fine", needed, remedy),
+        Answer::Silent(_) => Finding::new(name, State::Warning, SLOW, needed, ""),
+        Answer::Version(version) => Finding::new(name, State::Ok, version.to_string(), needed, ""),
+    }
+}
+
+pub async fn werf(surroundings: &Surroundings) -> Finding {
+    let program = surroundings.find("werf").or_else(|| trdl_werf(surroundings));
+    let is_hidden = surroundings.find("werf").is_none() && program.is_some();
+    let mut finding = judge_werf(&ask(program, &["version"], surroundings).await);
+    if is_hidden && finding.state == State::Ok {
+        finding.found.push_str(" in ~/.trdl, not on the PATH");
+    }
+    finding
+}
+
+fn judge_werf(answer: &Answer) -> Finding {
+    let needed = "2.53 or later for `--sandbox kind`; the embedded sandbox has its own";
+    let install = "https://werf.io/getting_started/ has the current one";
+    match answer {
+        Answer::Version(version) if *version < Version(2, 0, 0) => {
+            let found = format!("{version}, which works in another way than werf 2 and is not used");
+            Finding::new("werf", State::Warning, found, needed, install)
+        }
+        Answer::Version(version) if *version < Version(2, 53, 0) => Finding::new(
+            "werf",
+            State::Warning,
+            format!("{version}, which is too old and is not used"),
+            needed,
+            install,
+        ),
+        answer => optional("werf", needed, install, answer),
+    }
+}
+
+/// Where werf's own installer puts it.
+fn trdl_werf(surroundings: &Surroundings) -> Option<PathBuf> {
+    let home = surroundings.variable("HOME")?;
+    let releases = Path::new(home).join(".trdl/repositories/werf/releases");
+    let mut found: Vec<(Version, PathBuf)> = std::fs::read_dir(releases)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|release| Some((Version::find(&release.file_name().to_string_lossy())?, release.path())))
+        .filter_map(|(version, release)| Some((version, binary_below(&release)?)))
+        .collect();
+    found.sort();
+    found.pop().map(|(_, program)| program)
+}
+
+/// `<release>/<os>-<arch>/bin/werf`.
+fn binary_below(release: &Path) -> Option<PathBuf> {
+    let platforms = std::fs::read_dir(release).ok()?.flatten();
+    platforms.map(|platform| platform.path().join("bin/werf")).find(|program| super::is_program(program))
+}
+
+/// Whether the Docker engine answers, and which it is.
+pub async fn docker(surroundings: &Surroundings) -> Finding {
+    let version = async {
+        let docker = connect(surroundings.variable("DOCKER_HOST"))?;
+        docker.version().await
+    };
+    let installed = surroundings.find("docker").is_some();
+    let finding = |state, found: &str, remedy: &str| {
+        Finding::new(
+            "docker",
+            state,
+            found,
+            "20.10 or later for `--sandbox kind`; the embedded sandbox does without",
+            remedy,
+        )
+    };
+    match tokio::time::timeout(DOCKER_TIME_MAX, version).await {
+        Ok(Ok(version)) => {
+            let text = version.version.unwrap_or_default();
+            match Version::find(&text) {
+                Some(version) if version < Version(20, 10, 0) => finding(
+                    State::Warning,
+                    &format!("{text}, which is too old"),
+                    "https://docs.docker.com/engine/install/ has the current one",
+                ),
+                _ => finding(State::Ok, &text, ""),
+            }
+        }
+        Ok(Err(error)) if is_forbidden(&error) => finding(
+            State::Warning,
+            "its engine may not be used by you",
+            "`sudo usermod -aG docker $USER`, then log in again",
+        ),
+        Ok(Err(_)) if installed => finding(
+            State::Warning,
+            "installed, but its engine does not answer",
+            "start Docker (`sudo systemctl start docker`, or Docker Desktop)",
+        ),
+        Err(_) => finding(State::Warning, "its engine did not answer in time", "`docker version` says how it is"),
+        Ok(Err(_)) => finding(
+            State::Warning,
+            "not installed, which is fine",
+            "https://docs.docker.com/get-started/get-docker/ has it",
+        ),
+    }
+}
+
+fn connect(host: Option<&str>) -> Result<bollard::Docker, bollard::errors::Error> {
+    let seconds = 2;
+    match host {
+        Some(host) if host.starts_with("tcp://") || host.starts_with("http://") => {
+            bollard::Docker::connect_with_http(host, seconds, bollard::API_DEFAULT_VERSION)
+        }
+        Some(host) => bollard::Docker::connect_with_socket(host, seconds, bollard::API_DEFAULT_VERSION),
+        None => bollard::Docker::connect_with_local_defaults(),
+    }
+}
+
+fn is_forbidden(error: &bollard::errors::Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_in_texts() {
+        fn check(text: &str, expected: Option<Version>) {
+            assert_eq!(Version::find(text), expected, "{text}");
+        }
+        check("git version 2.39.2 (Apple Git-143)", Some(Version(2, 39, 2)));
+        check("git version 2.22.0.windows.1", Some(Version(2, 22, 0)));
+        check("Client Version: v1.32.4-dispatcher\nKustomize Version: v5.5.0", Some(Version(1, 32, 4)));
+        check("v3.14.0+g3fc9f4b", Some(Version(3, 14, 0)));
+        check("kind v0.33.0 go1.23 linux/amd64", Some(Version(0, 33, 0)));
+        check("v2.65.4", Some(Version(2, 65, 4)));
+        check("20.10", Some(Version(20, 10, 0)));
+        check("error 7: no version", None);
+    }
+
+    #[test]
+    fn git_is_the_only_one_that_is_needed() {
+        fn check(answer: Answer, expected: State) {
+            assert_eq!(judge_git(&answer).state, expected);
+        }
+        let version = Answer::Version;
+        check(Answer::Absent, State::Missing);
+        check(version(Version(2, 17, 9)), State::Missing);
+        check(version(Version(2, 18, 0)), State::Ok);
+        check(version(Version(2, 22, 0)), State::Missing);
+        check(version(Version(2, 22, 1)), State::Ok);
+        assert_eq!(judge_werf(&version(Version(1, 2, 300))).state, State::Warning);
+        assert_eq!(judge_werf(&version(Version(2, 52, 0))).state, State::Warning);
+        assert_eq!(judge_werf(&version(Version(2, 53, 0))).state, State::Ok);
+        assert_eq!(judge_werf(&Answer::Absent).state, State::Warning);
+    }
+}
