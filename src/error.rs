@@ -80,12 +80,13 @@ impl Failure {
 
     /// The text for stderr: `error:`, `caused by:` and `hint:` lines, without colours.
     pub fn render(&self) -> String {
+        use fmt::Write;
         let mut text = format!("error: {}\n", self.message);
         for cause in &self.causes {
-            text.push_str(&format!("caused by: {cause}\n"));
+            let _ = writeln!(text, "caused by: {cause}");
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("hint: {hint}\n"));
+            let _ = writeln!(text, "hint: {hint}");
         }
         text
     }

@@ -94,6 +94,6 @@ fn run(host: &Host, args: Args) -> Result<Exit, Failure> {
         Command::Stop(arguments) => remove::stop(host, &arguments),
         Command::Remove(arguments) => remove::remove(host, &arguments),
         Command::Author(arguments) => author::run(host, &arguments),
-        Command::Completions(arguments) => completions::run(host, &arguments),
+        Command::Completions(arguments) => Ok(completions::run(host, &arguments)),
     }
 }

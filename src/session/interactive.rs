@@ -1,5 +1,7 @@
 //! The session at a terminal: shows the step, offers what can be done, does it, until the learner leaves.
 
+use std::fmt::Write;
+
 use super::autoplay::Transcript;
 use super::moves::Advance;
 use super::state::{self, StepState};
@@ -142,10 +144,9 @@ impl Session<'_> {
             let mut text = format!("{}\n{}\n", style.bold(&self.course.title), self.course.description.trim());
             let minutes: u32 = self.course.lessons.iter().filter_map(|lesson| lesson.minutes).sum();
             if minutes > 0 {
-                text.push_str(
-                    &style
-                        .dim(&format!("{} lessons, {total} steps, about {minutes} minutes", self.course.lessons.len())),
-                );
+                let lessons = self.course.lessons.len();
+                let size = format!("{lessons} lessons, {total} steps, about {minutes} minutes");
+                text.push_str(&style.dim(&size));
             }
             ui.say(text.trim_end());
         } else if done == total {
@@ -153,13 +154,11 @@ impl Session<'_> {
         } else {
             ui.say(&format!("Welcome back. {done} of {total} steps are done."));
         }
-        match SessionLock::acquire(&self.workspace) {
-            Ok(lock) => Some(lock),
-            Err(_) => {
-                ui.say(&style.dim("This course is open in another terminal too; both show the same progress."));
-                None
-            }
+        let lock = SessionLock::acquire(&self.workspace).ok();
+        if lock.is_none() {
+            ui.say(&style.dim("This course is open in another terminal too; both show the same progress."));
         }
+        lock
     }
 
     fn situation(&self) -> Result<Situation, Failure> {
@@ -225,7 +224,7 @@ impl Session<'_> {
             }
             Action::Skip => {
                 let advance = self.skip(&mut Transcript::new(&self.host.ui))?;
-                return self.arrive(&advance);
+                return Ok(self.arrive(&advance));
             }
             Action::Back => {
                 self.back()?;
@@ -243,19 +242,19 @@ impl Session<'_> {
 
     fn go_on(&mut self) -> Result<Then, Failure> {
         let advance = self.advance()?;
-        self.arrive(&advance)
+        Ok(self.arrive(&advance))
     }
 
-    fn arrive(&mut self, advance: &Advance) -> Result<Then, Failure> {
+    fn arrive(&self, advance: &Advance) -> Then {
         match advance {
-            Advance::Entered => Ok(Then::Show),
+            Advance::Entered => Then::Show,
             Advance::NotYet(report) => {
                 self.tell(report, false);
-                Ok(Then::Stay)
+                Then::Stay
             }
             Advance::Finished => {
                 self.host.ui.data(&self.summary());
-                Ok(Then::Leave)
+                Then::Leave
             }
         }
     }
@@ -449,25 +448,25 @@ impl Session<'_> {
         let solved = records().filter(|record| record.solved).count();
         let answers: Vec<bool> = records().flat_map(|record| record.quizzes.into_values()).collect();
         let mut text = format!("\n{}\n\n", style.good(&format!("You have finished {}.", self.course.title)));
-        text.push_str(&format!("  {done} of {total} steps done"));
+        let _ = write!(text, "  {done} of {total} steps done");
         if solved > 0 {
-            text.push_str(&format!(", {solved} with the solution"));
+            let _ = write!(text, ", {solved} with the solution");
         }
         text.push('\n');
         if !answers.is_empty() {
             let right = answers.iter().filter(|right| **right).count();
-            text.push_str(&format!("  {right} of {} questions right at the first try\n", answers.len()));
+            let _ = writeln!(text, "  {right} of {} questions right at the first try", answers.len());
         }
         if !self.course.objectives.is_empty() {
             text.push_str("\nYou can now\n");
             for objective in &self.course.objectives {
-                text.push_str(&format!(
-                    "{}\n",
-                    ui.wrapped(&format!("  {} {}", style.good("✓"), style.commands(objective)))
-                ));
+                let _ =
+                    writeln!(text, "{}", ui.wrapped(&format!("  {} {}", style.good("✓"), style.commands(objective))));
             }
         }
-        text.push_str(&style.commands("\nThe sandbox still runs: play with it in `tutorial shell`. `tutorial stop` ends it, `tutorial remove` removes everything.\n"));
+        let end = "The sandbox still runs: play with it in `tutorial shell`. `tutorial stop` ends it, `tutorial remove` \
+                   removes everything.";
+        let _ = writeln!(text, "\n{}", ui.wrapped(&style.commands(end)));
         text
     }
 }

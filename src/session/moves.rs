@@ -63,7 +63,7 @@ impl Session<'_> {
     pub fn enter(&mut self, id: &str) -> Result<(), Failure> {
         self.ready()?;
         let _lock = self.lock("next")?;
-        self.progress.current = id.to_owned();
+        id.clone_into(&mut self.progress.current);
         self.progress.step_mut(id).started = false;
         self.save()?;
         self.prepare_locked()

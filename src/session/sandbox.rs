@@ -8,7 +8,6 @@ use super::Host;
 use crate::cluster::embedded::process;
 use crate::cluster::{ClusterSpec, Connection};
 use crate::error::{Exit, Failure};
-use crate::ui::ProgressLine;
 
 /// A sandbox, whether it runs or not.
 #[derive(Debug)]
@@ -61,7 +60,9 @@ impl Sandbox {
         };
         let line = (!provisioning.is_finished()).then(|| host.ui.progress("the sandbox is starting"));
         let outcome = host.runtime.block_on(provisioning);
-        line.map(ProgressLine::clear);
+        if let Some(line) = line {
+            line.clear();
+        }
         let connection =
             outcome.map_err(|error| Failure::new("the sandbox could not be started").caused_by(error))??;
         self.connection = Some(connection.clone());

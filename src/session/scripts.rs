@@ -26,9 +26,9 @@ impl Scene<'_> {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(self.inherited).current_dir(self.directory);
-        GIT_LOCAL.iter().for_each(|name| {
+        for name in GIT_LOCAL {
             command.env_remove(name);
-        });
+        }
         command.envs(self.added.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -79,7 +79,9 @@ impl Scene<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        lines.try_iter().for_each(|text| line(&text));
+        for text in lines.try_iter() {
+            line(&text);
+        }
         child.wait().map(Some)
     }
 

@@ -132,7 +132,7 @@ fn write_startup(
     // Start-up files of the learner's may have set these anew.
     let exports = |separator: &str| -> String {
         let kept = environment.iter().filter(|(name, _)| name != "PATH");
-        kept.map(|(name, value)| format!("export {name}={}{separator}", quote(value))).collect()
+        kept.fold(String::new(), |text, (name, value)| text + &format!("export {name}={}{separator}", quote(value)))
     };
     let bin = workspace.bin().display().to_string();
     let path = format!("case $PATH in {0}:*) ;; *) export PATH={0}:\"$PATH\" ;; esac\n", quote(&bin));

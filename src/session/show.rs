@@ -1,5 +1,7 @@
 //! What a step looks like: header, prose, hints, debrief, and what can be done next.
 
+use std::fmt::Write;
+
 use super::state::{self, Place, StepState};
 use super::{Session, solution};
 use crate::course::Variables;
@@ -32,7 +34,7 @@ impl Session<'_> {
         let ui = &self.host.ui;
         let mut text = String::new();
         for quiz in place.step.quizzes().map(|quiz| variables.substitute_quiz(quiz)) {
-            text.push_str(&format!("\n{}\n\n", ui.wrapped(&ui.style().bold(&quiz.question))));
+            let _ = write!(text, "\n{}\n\n", ui.wrapped(&ui.style().bold(&quiz.question)));
             text.push_str(&lettered(&quiz, ui));
         }
         text
@@ -119,7 +121,7 @@ pub fn overview(session: &Session<'_>) -> String {
     text.push_str(&hang(&format!("{} · {done} of {total} steps done", style.bold(&session.course.title)), width, 2));
     for place in state::places(&session.course) {
         if place.opens_lesson() {
-            text.push_str(&format!("\n{}\n", style.accent(&place.lesson.title)));
+            let _ = write!(text, "\n{}\n", style.accent(&place.lesson.title));
         }
         let is_here = place.id() == session.progress.current;
         let sign = match state::state_of(&session.progress, place.id()) {

@@ -45,10 +45,8 @@ impl Session<'_> {
 
     fn unused_name(&self, stem: &str) -> String {
         let store = SnapshotStore::of(&self.workspace);
-        (1..)
-            .map(|number| format!("{stem}-{number}"))
-            .find(|name| !store.path(name).exists())
-            .expect("numbers do not end")
+        let mut names = (1..u32::MAX).map(|number| format!("{stem}-{number}"));
+        names.find(|name| !store.path(name).exists()).unwrap_or_else(|| stem.to_owned())
     }
 
     /// Brings git and cluster to a snapshot, in place; `progress` holds afterwards. Killed in the middle, it is
@@ -146,7 +144,7 @@ impl Session<'_> {
         let undo = UndoPoint { snapshot: self.unused_name("undo"), what: point.what.clone(), at: Host::now() };
         self.keep(&undo.snapshot, Durability::Power)?;
         let mut progress = self.progress_at(&point.snapshot).unwrap_or_else(|| self.progress.clone());
-        progress.undo = self.progress.undo.clone();
+        progress.undo.clone_from(&self.progress.undo);
         progress.undo.push(undo);
         progress.redo = None;
         progress.changed = Host::now_ms();

@@ -163,7 +163,7 @@ pub fn skip(progress: &mut Progress, id: &str, now: i64) {
 /// Notes that the state of git and cluster is now that of this step's start: what came after it is no longer
 /// there, so the steps behind it begin anew when they are reached.
 pub fn rewind(course: &Course, progress: &mut Progress, id: &str) {
-    progress.current = id.to_owned();
+    id.clone_into(&mut progress.current);
     let behind: Vec<&str> =
         places(course).skip_while(|place| place.id() != id).skip(1).map(|place| place.step.id.0.as_str()).collect();
     for id in behind {
@@ -320,7 +320,9 @@ pub mod tests {
     fn progress_survives_an_upgraded_course() {
         fn check(current: &str, done: &[&str], course: &Course, expected: &str) {
             let mut progress = at(current);
-            done.iter().for_each(|id| pass(&mut progress, id, 0));
+            for id in done {
+                pass(&mut progress, id, 0);
+            }
             reconcile(course, &mut progress);
             assert_eq!(progress.current, expected, "from {current}, done {done:?}");
         }

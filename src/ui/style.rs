@@ -58,7 +58,7 @@ impl Style {
             .split('`')
             .enumerate()
             .map(|(position, piece)| if position % 2 == 1 { self.paint("36", piece) } else { piece.to_owned() });
-        if sentence.matches('`').count() % 2 == 0 { pieces.collect() } else { sentence.to_owned() }
+        if sentence.matches('`').count().is_multiple_of(2) { pieces.collect() } else { sentence.to_owned() }
     }
 
     fn paint(self, code: &str, text: &str) -> String {

@@ -2,7 +2,7 @@
 //! written into the learner's own configuration.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::{Workspace, WorkspaceError, files};
@@ -117,7 +117,7 @@ fn path_with(first: &Path, path: &str) -> String {
     let rest = std::env::split_paths(path).filter(|entry| entry != first && !entry.as_os_str().is_empty());
     let entries: Vec<PathBuf> = std::iter::once(first.to_owned()).chain(rest).collect();
     // A colon in the workspace's path cannot be said in PATH; then it is left out.
-    std::env::join_paths(&entries).map_or_else(|_| path.to_owned(), lossy)
+    std::env::join_paths(&entries).map_or_else(|_| path.to_owned(), |path| lossy(&path))
 }
 
 /// The pairs as `export` lines that any POSIX shell reads.
@@ -175,10 +175,10 @@ pub fn write_environment(workspace: &Workspace, pairs: &[(String, String)]) -> R
 }
 
 fn text(path: &Path) -> String {
-    lossy(path.as_os_str().to_owned())
+    lossy(path.as_os_str())
 }
 
-fn lossy(text: OsString) -> String {
+fn lossy(text: &OsStr) -> String {
     text.to_string_lossy().into_owned()
 }
 

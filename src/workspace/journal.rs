@@ -27,7 +27,9 @@ impl Journal {
     }
 
     pub fn write(&self, workspace: &Workspace) -> Result<(), WorkspaceError> {
-        files::write_atomically(&file(workspace), &serde_json::to_vec(self).expect("plain data with string keys"))
+        let path = file(workspace);
+        let bytes = serde_json::to_vec(self).map_err(|error| WorkspaceError::write(&path)(error.into()))?;
+        files::write_atomically(&path, &bytes)
     }
 
     /// Restores the learner's files and the progress, where that is still to be done. Git is kept out while it

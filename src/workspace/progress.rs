@@ -122,7 +122,7 @@ impl Progress {
 
     /// Writes it to any path: snapshots hold a copy.
     pub fn write(&self, path: &Path) -> Result<(), WorkspaceError> {
-        let mut text = serde_json::to_vec_pretty(self).expect("plain data with string keys");
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| WorkspaceError::write(path)(error.into()))?;
         text.push(b'\n');
         files::write_atomically(path, &text)
     }
@@ -194,7 +194,7 @@ fn unused_name(directory: &Path, now: i64) -> PathBuf {
         0 => directory.join(format!("progress.damaged-{now}.json")),
         _ => directory.join(format!("progress.damaged-{now}-{number}.json")),
     };
-    (0..).map(name).find(|path| !path.exists()).expect("one of endless names is unused")
+    (0..u32::MAX).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(u32::MAX))
 }
 
 #[cfg(test)]

@@ -106,8 +106,8 @@ fn current(home: &Home) -> String {
     let status = home.tutorial(&["status", "--json"]).expect(0).json();
     let steps =
         status["lessons"].as_array().unwrap().iter().flat_map(|lesson| lesson["steps"].as_array().unwrap().clone());
-    let states: Vec<String> = steps.map(|step| format!("{}:{}", step["id"], step["state"]).replace('"', "")).collect();
-    states.join(" ")
+    let words: Vec<String> = steps.map(|step| format!("{}:{}", step["id"], step["state"]).replace('"', "")).collect();
+    words.join(" ")
 }
 
 #[test]
@@ -300,7 +300,9 @@ fn a_second_writer_waits_or_is_told() {
             command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
         })
         .collect();
-    running.into_iter().for_each(|mut child| assert!(child.wait().unwrap().code().is_some_and(|code| code < 2)));
+    for mut child in running {
+        assert!(child.wait().unwrap().code().is_some_and(|code| code < 2));
+    }
     let file = home.workspace("small").join(".tutorial/progress.json");
     let progress: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(progress["steps"]["file"]["attempts"], 2);

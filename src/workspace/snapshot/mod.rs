@@ -116,7 +116,7 @@ fn is_immutable(path: &Path) -> bool {
     let hexadecimal =
         |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let loose = hexadecimal(folder, 2) && (hexadecimal(name, 38) || hexadecimal(name, 62));
-    let packed = *folder == "pack" && name.starts_with("pack-") && !name.ends_with(".keep");
+    let packed = *folder == "pack" && name.starts_with("pack-") && !name.ends_with("keep");
     *objects == "objects" && (loose || packed)
 }
 

@@ -118,9 +118,9 @@ pub(super) fn plan(manifest: &Manifest, present: &BTreeMap<String, Found>) -> Ve
         let wanted = manifest.entries.get(key);
         let is_directory = matches!(found, Found::Directory { .. });
         let stays = match (wanted, found) {
-            (Some(Entry::Directory { .. }), Found::Directory { .. }) => true,
-            (Some(Entry::File { .. }), Found::File { .. }) => true,
-            (Some(Entry::Link { .. }), Found::Link { .. }) => true,
+            (Some(Entry::Directory { .. }), Found::Directory { .. })
+            | (Some(Entry::File { .. }), Found::File { .. })
+            | (Some(Entry::Link { .. }), Found::Link { .. }) => true,
             (Some(_), _) => false,
             (None, Found::Other) => keeps_git,
             (None, _) => keeps_git && is_kept_with_git(key, is_directory),
