@@ -64,16 +64,16 @@ fn lay_over(step: &mut Step, translated: &Step, file: &SourceFile, marks: &StepM
     let mut blocks = translated.body.iter().filter_map(prose);
     let wanted = step.body.iter().filter_map(prose).count();
     let found = blocks.clone().count();
-    if wanted != found {
-        let message =
-            format!("this step has {found} paragraphs and other elements of prose, its original has {wanted}");
-        report.error(file, marks.id.clone(), message).help("each element of the original is translated by one element");
-    } else {
+    if wanted == found {
         for part in &mut step.body {
             if let Part::Prose(block) = part {
                 blocks.next().into_iter().for_each(|translated| block.clone_from(translated));
             }
         }
+    } else {
+        let message =
+            format!("this step has {found} paragraphs and other elements of prose, its original has {wanted}");
+        report.error(file, marks.id.clone(), message).help("each element of the original is translated by one element");
     }
     if step.hints.len() == translated.hints.len() {
         let pairs = step.hints.iter().zip(&translated.hints);

@@ -64,3 +64,119 @@ fn check_tells_scripts_what_is_wrong() {
     let missing = author(home.path(), &["check", "nowhere"]);
     assert_eq!(missing.status.code(), Some(2));
 }
+
+const MANIFEST: &str = "id: small\ntitle: Small\nlessons: [01-a]\nrepository: playground\n";
+
+/// A course on git alone, of which every step can be proven.
+const LESSON: &str = r#"---
+title: A
+---
+## Read {#read}
+
+Words.
+
+## First {#first}
+
+```sh type
+git init
+echo hello > a.txt
+git add .
+git commit -m "First"
+```
+
+```yaml check
+- name: committed
+  git: { branch: main, contains_file: [a.txt], clean: true }
+```
+
+```sh wrong name="not committed"
+git init; echo hello > a.txt; git add .
+```
+
+```yaml save
+first: git rev-parse HEAD
+```
+
+## Second {#second}
+
+```sh setup
+mkdir notes 2>/dev/null || test -d notes
+```
+
+```sh type
+git commit --allow-empty -m "Second"
+```
+
+```sh solve alt="in other words"
+git commit --allow-empty -m "Second of all"
+```
+
+```sh wrong name="another message"
+git commit --allow-empty -m "Third"
+```
+
+```yaml check
+- name: the second commit is there
+  git: { branch: main, message_matches: "^Second", ahead_of: "${first}" }
+```
+"#;
+
+/// Tests the course after a change; answers the exit code and the failures as `step: failure`.
+fn test(from: &str, to: &str) -> (Option<i32>, Vec<String>) {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let course = home.path().join("small");
+    std::fs::create_dir(&course).expect("it can be made");
+    std::fs::write(course.join("course.yaml"), MANIFEST).expect("it can be written");
+    assert!(LESSON.contains(from), "the change finds its place");
+    std::fs::write(course.join("01-a.md"), LESSON.replace(from, to)).expect("it can be written");
+    let output = author(home.path(), &["test", "small", "--json", "--sandbox", "embedded"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap_or_default();
+    let steps = json["courses"][0]["steps"].as_array().cloned().unwrap_or_default();
+    let mut failures = Vec::new();
+    for step in &steps {
+        for failure in step["failures"].as_array().into_iter().flatten() {
+            let text = failure.as_str().unwrap_or_default().lines().next().unwrap_or_default();
+            failures.push(format!(
+                "{}: {}",
+                step["id"].as_str().unwrap_or_default(),
+                text.split(" (/").next().unwrap_or_default()
+            ));
+        }
+    }
+    assert_eq!(json["passed"], failures.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), failures)
+}
+
+#[test]
+fn a_course_is_proven_step_by_step() {
+    assert_eq!(test("Words.", "Other words."), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_check_that_proves_nothing_is_found() {
+    fn check(from: &str, to: &str, expected: &str) {
+        let (code, failures) = test(from, to);
+        assert_eq!(code, Some(3), "{failures:?}");
+        assert!(failures.first().is_some_and(|failure| failure.starts_with(expected)), "{expected}\n{failures:?}");
+    }
+    let second = "message_matches: \"^Second\", ahead_of: \"${first}\"";
+    check(second, "exists: true", "second: its checks pass before anything was done");
+    check(second, "ahead_of: \"${first}\"", "second: the wrong answer \"another message\" passes");
+    check("\"^Second\"", "\"^Second$\"", "second: the other solution \"in other words\"");
+    check("\"^Second\"", "\"^Fourth\"", "second: the other solution \"in other words\"");
+    check(
+        "mkdir notes 2>/dev/null || test -d notes",
+        "mkdir notes",
+        "second: its setup cannot be run twice: the setup at",
+    );
+    check(
+        "```yaml check\n- name: the second",
+        "```sh check name=\"it writes\"\necho x >> written.txt\ntest \"$(git log --oneline | wc -l)\" -ge 2\n```\n\n```yaml check\n- name: the second",
+        "second: its checks change what they look at: written.txt",
+    );
+    check(
+        "```yaml check\n- name: the second",
+        "```sh check name=\"it cannot be run\"\nno-such-program\n```\n\n```yaml check\n- name: the second",
+        "second: the check \"it cannot be run\" is broken before anything was done",
+    );
+}

@@ -200,7 +200,9 @@ fn summarise(host: &Host, course: &Course, outcome: &Outcome) {
     for findings in &outcome.findings {
         let sign = if findings.passed() { style.good("✓") } else { style.bad("✗") };
         let seconds = style.dim(&format!("{:.1} s", findings.seconds));
-        ui.say(&format!("{sign} {} {seconds}", findings.id));
+        let place = course.steps().find(|(_, step)| step.id.0 == findings.id && !findings.passed());
+        let place = place.map(|(_, step)| style.dim(&format!(" {}", step.location))).unwrap_or_default();
+        ui.say(&format!("{sign} {} {seconds}{place}", findings.id));
         for failure in &findings.failures {
             failure.lines().for_each(|line| ui.say(&format!("    {line}")));
         }

@@ -65,6 +65,8 @@ impl Findings {
 struct Answer {
     /// How it is told: `the wrong answer "…"`.
     told: String,
+    /// Where it stands, `file:line`.
+    location: String,
     /// The step with this answer as its solution.
     step: Step,
     must_pass: bool,
@@ -75,6 +77,7 @@ struct Answer {
 fn answers(step: &Step) -> Vec<Answer> {
     let with = |told: String, solution: Option<&Script>, must_pass| Answer {
         told,
+        location: solution.map_or(&step.location, |script| &script.location).clone(),
         step: Step { solution: solution.cloned(), ..step.clone() },
         must_pass,
     };
@@ -167,12 +170,17 @@ impl Session<'_> {
         let report = self.observe(&answer.step.id.0, patience)?;
         findings.failures.extend(broken(&report, &format!("after {}", answer.told)));
         if answer.must_pass && !report.passed() {
-            findings.failures.push(format!("{} does not pass: {}", answer.told, why(&report, &output)));
+            findings.failures.push(format!(
+                "{} ({}) does not pass: {}",
+                answer.told,
+                answer.location,
+                why(&report, &output)
+            ));
         }
         if !answer.must_pass {
             note_failing(&report, findings);
             if report.passed() {
-                findings.failures.push(format!("{} passes", answer.told));
+                findings.failures.push(format!("{} passes ({})", answer.told, answer.location));
             }
         }
         Ok(())
