@@ -41,6 +41,30 @@ pub(super) fn authenticate(headers: &HeaderMap, settings: &Settings) -> Option<U
     by_token(authorization.and_then(bearer)?, settings)
 }
 
+/// `kubectl --as`: the administrator may ask as anybody, who then has that one's access.
+pub(super) fn impersonate(user: User, headers: &HeaderMap) -> Result<User, Status> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let Some(name) = text("impersonate-user") else { return Ok(user) };
+    if user.access != Access::All {
+        let message = format!(
+            "users \"{name}\" is forbidden: User \"{}\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+            user.name
+        );
+        return Err(Status::new(403, "Forbidden", message).with_details(json!({"name": name, "kind": "users"})));
+    }
+    let mut groups: Vec<String> =
+        headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).map(Into::into).collect();
+    groups.push("system:authenticated".into());
+    let all =
+        name == user.name || groups.iter().any(|group| matches!(&**group, "system:masters" | "kubeadm:cluster-admins"));
+    let access = match &*name {
+        _ if all => Access::All,
+        "tutorial-reader" => Access::Read,
+        _ => Access::Own,
+    };
+    Ok(User { name, groups, access })
+}
+
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

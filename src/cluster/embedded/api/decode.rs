@@ -1,6 +1,6 @@
 //! Request bodies: read within bounds, parsed to values, compared with the kind's schema.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -212,7 +212,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items = Vec::new();
         let length = self.path.len();
         loop {
-            self.path.push_str(&format!("[{}]", items.len()));
+            let _ = write!(self.path, "[{}]", items.len());
             let seed = Seed { path: self.path, duplicates: self.duplicates, depth: self.depth + 1 };
             let item = access.next_element_seed(seed)?;
             self.path.truncate(length);

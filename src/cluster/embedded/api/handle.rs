@@ -44,6 +44,7 @@ fn answer_open(server: &Server, route: &Route<'_>, query: &str) -> Option<Answer
 
 async fn answer_known(server: Arc<Server>, request: Request<Incoming>, route: Route<'_>) -> Result<Answer, Status> {
     let user = auth::authenticate(request.headers(), &server.settings).ok_or_else(auth::unauthorized)?;
+    let user = auth::impersonate(user, request.headers())?;
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let method = request.method().clone();
     let verb = match &route {
@@ -65,7 +66,7 @@ async fn answer_known(server: Arc<Server>, request: Request<Incoming>, route: Ro
         Route::Resources { group, version } => Ok(discovery::resources(group, version)),
         Route::OpenApiTwo => Ok(openapi::version_two(request.headers())),
         Route::OpenApiThreeIndex => Ok(openapi::index()),
-        Route::OpenApiThree { path } => openapi::document(path, &context.query, request.headers()),
+        Route::OpenApiThree { path } => Ok(openapi::document(path, &context.query, request.headers())),
         Route::Version | Route::Health { .. } | Route::Unknown => Ok(answer::page_not_found()),
     }
 }
@@ -107,10 +108,8 @@ async fn resource(
 fn allows(target: &Target<'_>, verb: &str) -> bool {
     let fits = match (verb, target.name, target.subresource) {
         ("create", Some(_), subresource) => matches!(subresource, Some("binding" | "eviction")),
-        ("create", None, _) => !target.kind.namespaced || target.namespace.is_some(),
-        ("deletecollection", ..) => !target.kind.namespaced || target.namespace.is_some(),
-        ("update" | "patch", Some(_), _) | ("list" | "watch" | "get", ..) => true,
-        ("delete", Some(_), None) => true,
+        ("create", None, _) | ("deletecollection", ..) => !target.kind.namespaced || target.namespace.is_some(),
+        ("update" | "patch", Some(_), _) | ("list" | "watch" | "get", ..) | ("delete", Some(_), None) => true,
         _ => false,
     };
     fits && (target.subresource.is_some() || target.kind.verbs.contains(&verb))

@@ -43,7 +43,7 @@ pub(super) fn health(_server: &Server, page: &str, check: &str, query: &Query) -
     if query.all("verbose").next().is_none() {
         return answer::text(200, "ok");
     }
-    let mut text: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
-    text.push_str(&format!("{page} check passed\n"));
-    answer::text(200, text)
+    let mut lines: Vec<String> = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
+    lines.push(format!("{page} check passed\n"));
+    answer::text(200, lines.concat())
 }

@@ -251,7 +251,7 @@ fn represent(context: &Context, kind: &Kind, page: &Page, representation: Repres
         Representation::Table => {
             let objects: Vec<Value> = page.entries.iter().map(|entry| entry.value()).collect();
             let include = table::Include::parse(context.query.get("includeObject"))?;
-            Ok(answer::json(200, &table::table(kind, &objects, include, metadata(page), true)))
+            Ok(answer::json(200, &table::table(kind, &objects, include, &metadata(page), true)))
         }
     }
 }

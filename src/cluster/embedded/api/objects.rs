@@ -48,7 +48,7 @@ pub(super) fn represent(
             let object = entry.value();
             let revision = entry.revision.to_string();
             let include = table::Include::parse(context.query.get("includeObject"))?;
-            let table = table::table(entry.kind, &[object], include, json!({"resourceVersion": revision}), true);
+            let table = table::table(entry.kind, &[object], include, &json!({"resourceVersion": revision}), true);
             Ok(answer::json(code, &table))
         }
     }

@@ -1,4 +1,4 @@
-//! OpenAPI: the third version, as far as kubectl's `apply` and `explain` need it; the second refuses.
+//! `OpenAPI`: the third version, as far as kubectl's `apply` and `explain` need it; the second refuses.
 
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
@@ -44,12 +44,12 @@ pub(super) fn index() -> Answer {
 /// Documents change with the program alone.
 fn hash(group: &str, version: &str) -> String {
     let digest = Sha256::digest(format!("{}\0{group}/{version}", env!("CARGO_PKG_VERSION")));
-    digest.iter().map(|byte| format!("{byte:02X}")).collect()
+    digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
-pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Result<Answer, Status> {
+pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Answer {
     let Some((_, group, version)) = paths().into_iter().find(|(known, ..)| known == path) else {
-        return Ok(answer::page_not_found());
+        return answer::page_not_found();
     };
     let mut answered = answer::json(200, &schema_document(group, version));
     let headers_out = answered.headers_mut();
@@ -64,7 +64,7 @@ pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Result
         *answered.status_mut() = http::StatusCode::NOT_MODIFIED;
         *answered.body_mut() = answer::full("");
     }
-    Ok(answered)
+    answered
 }
 
 /// The paths and types of a group and version.

@@ -56,7 +56,7 @@ pub(super) fn container(pod: &Entry, object: &Value, wanted: Option<&str>) -> Re
                     several.join(" ")
                 );
                 if !init.is_empty() {
-                    message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
+                    message = format!("{message} or one of the init containers: [{}]", init.join(" "));
                 }
                 Err(errors::bad_request(message))
             }

@@ -1,4 +1,4 @@
-//! The `/scale` subresource: replicas of a Deployment, a ReplicaSet or a StatefulSet as an `autoscaling/v1 Scale`.
+//! The `/scale` subresource: replicas of a Deployment, a `ReplicaSet` or a `StatefulSet` as an `autoscaling/v1 Scale`.
 
 use hyper::Request;
 use hyper::body::Incoming;

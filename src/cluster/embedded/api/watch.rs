@@ -187,7 +187,7 @@ impl Watch {
             Representation::Table => {
                 let metadata = json!({"resourceVersion": entry.revision.to_string()});
                 let columns = !std::mem::replace(&mut self.columns_sent, true);
-                let table = table::table(self.kind, &[entry.value()], self.include, metadata, columns);
+                let table = table::table(self.kind, &[entry.value()], self.include, &metadata, columns);
                 line(kind, table.to_string().as_bytes(), frame);
             }
         }
@@ -199,7 +199,7 @@ impl Watch {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let object: Value = match self.representation {
-            Representation::Table => table::table(self.kind, &[], self.include, metadata, false),
+            Representation::Table => table::table(self.kind, &[], self.include, &metadata, false),
             Representation::Metadata => {
                 metadata["creationTimestamp"] = Value::Null;
                 json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})

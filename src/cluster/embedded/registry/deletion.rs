@@ -85,10 +85,8 @@ impl Registry {
     /// Takes an object out of the store; answers its last state under the revision that it had.
     pub(super) fn remove(&self, entry: &Arc<Entry>, last: &Value, dry_run: bool) -> Result<Option<Arc<Entry>>, Status> {
         let draft = Draft::new(entry.kind, last);
-        if !dry_run {
-            if let Err(error) = self.store.remove(entry, Some(&draft)) {
-                return commit_failed(entry.kind, last, error);
-            }
+        if !dry_run && let Err(error) = self.store.remove(entry, Some(&draft)) {
+            return commit_failed(entry.kind, last, error);
         }
         Ok(Some(draft.into_dry_run(Some(entry))))
     }

@@ -94,6 +94,9 @@ impl Registry {
     }
 
     /// A registry that keeps nothing on disk, for tests.
+    ///
+    /// # Panics
+    /// Never: without a directory nothing is read or written.
     pub fn in_memory() -> Arc<Self> {
         let options = Options::default();
         Store::open(None, &options.store)
@@ -174,11 +177,12 @@ impl Registry {
     /// Creates; the namespace and name come from the object's metadata (`generateName` honoured).
     pub fn create(&self, kind: &'static Kind, object: Value, writer: &Writer) -> Result<Arc<Entry>, Status> {
         let _services = self.service_guard(kind);
-        let generated = metadata::text(&object, "name").is_empty();
+        if !metadata::text(&object, "name").is_empty() {
+            return self.try_create(kind, object, writer);
+        }
         for _ in 0..ATTEMPTS_MAX {
-            let created = self.try_create(kind, object.clone(), writer);
-            match created {
-                Err(status) if generated && status.reason == "AlreadyExists" => {}
+            match self.try_create(kind, object.clone(), writer) {
+                Err(status) if status.reason == "AlreadyExists" => {}
                 other => return other,
             }
         }

@@ -54,6 +54,7 @@ pub struct Written {
 
 impl Registry {
     /// Patches one object with no warnings asked for: what controllers and the node use.
+    #[allow(clippy::too_many_arguments)] // An object's address, what is done to it and by whom, as the other writes have them.
     pub fn patch(
         &self,
         kind: &'static Kind,
@@ -80,7 +81,7 @@ impl Registry {
         let _services = self.service_guard(kind);
         let conditional = !metadata::text(request.body, "resourceVersion").is_empty();
         for _ in 0..ATTEMPTS_MAX {
-            let written = match self.get(kind, namespace, name) {
+            let outcome = match self.get(kind, namespace, name) {
                 None if request.kind == PatchKind::Apply && writer.subresource.is_empty() => {
                     match self.create_by_apply(kind, namespace, name, request, writer) {
                         Err(status) if status.reason == "AlreadyExists" => None,
@@ -91,8 +92,8 @@ impl Registry {
                 Some(entry) if request.kind == PatchKind::Apply => self.apply_over(&entry, request, writer)?,
                 Some(entry) => self.patch_over(&entry, request, writer)?,
             };
-            match written {
-                Some(written) => return Ok(written),
+            match outcome {
+                Some(done) => return Ok(done),
                 None if conditional => break,
                 None => {}
             }
@@ -149,8 +150,8 @@ impl Registry {
             metadata::metadata_mut(&mut new).insert("managedFields".into(), managed);
         }
         admission::set_defaults(entry.kind, &mut new);
-        let written = self.finish_change(entry, &live, new, writer)?;
-        Ok(written.map(|entry| Written { entry, created: false, warnings: Vec::new() }))
+        let stored = self.finish_change(entry, &live, new, writer)?;
+        Ok(stored.map(|entry| Written { entry, created: false, warnings: Vec::new() }))
     }
 
     fn patch_over(
@@ -172,8 +173,8 @@ impl Registry {
                 errors::invalid_value("metadata.name", &metadata::text(&new, "name").into(), "field is immutable");
             return Err(errors::invalid(kind, &entry.name, &[cause]));
         }
-        let written = self.commit_change(entry, &live, new, writer)?;
-        Ok(written.map(|entry| Written { entry, created: false, warnings }))
+        let stored = self.commit_change(entry, &live, new, writer)?;
+        Ok(stored.map(|entry| Written { entry, created: false, warnings }))
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Entry {
 
 impl Entry {
     /// The object, parsed anew from its JSON.
+    ///
+    /// # Panics
+    /// Never: the JSON is what the registry serialised.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json).expect("the registry serialised it")
     }
@@ -53,6 +56,7 @@ impl Entry {
     }
 
     /// The same object under another revision.
+    #[must_use]
     pub fn at_revision(&self, revision: u64) -> Self {
         let digits = decimal_digits(self.revision);
         let at = self.revision_at as usize;

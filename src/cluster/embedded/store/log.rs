@@ -222,12 +222,12 @@ fn cut(path: &Path, file: &File, content: &Bytes, valid: usize) -> Result<Notice
 }
 
 fn copy_path(path: &Path) -> PathBuf {
-    (1..)
+    (1..u32::MAX)
         .map(|number| {
             let mut name = path.as_os_str().to_owned();
             name.push(format!(".damaged-{number}"));
             PathBuf::from(name)
         })
         .find(|candidate| !candidate.exists())
-        .expect("numbers do not end")
+        .expect("a directory holds fewer files than that")
 }

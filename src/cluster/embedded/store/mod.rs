@@ -131,7 +131,7 @@ impl Store {
             let path = directory.join("objects.log");
             let (log, records, found) = Log::open(&path)?;
             notices = found;
-            let unknown = records.into_iter().map(|record| state.replay(record)).filter(|known| !known).count();
+            let unknown = records.iter().map(|record| state.replay(record)).filter(|known| !known).count();
             if unknown > 0 {
                 notices.push(Notice::Unknown { path, records: unknown });
             }

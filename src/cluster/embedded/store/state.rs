@@ -194,7 +194,7 @@ impl State {
     }
 
     /// Takes in a record of the log; false where its kind is not served.
-    pub fn replay(&mut self, record: Record) -> bool {
+    pub fn replay(&mut self, record: &Record) -> bool {
         if record.operation == Operation::Revision {
             self.revision = self.revision.max(record.revision);
             self.history.begin_at(self.revision);

@@ -185,7 +185,7 @@ fn split_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, TooLong> {
     }
     buffer.advance(8);
     let payload = buffer.split_to(length).freeze();
-    let control = (word & 0x8000_0000 != 0).then(|| (word & 0xffff) as u16);
+    let control = (word & 0x8000_0000 != 0).then_some((word & 0xffff) as u16);
     Ok(Some(Frame { control, stream: word & 0x7fff_ffff, flags, payload }))
 }
 

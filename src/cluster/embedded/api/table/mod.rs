@@ -33,7 +33,7 @@ impl Include {
 }
 
 /// A `meta.k8s.io/v1 Table`; `with_columns` is false for all but the first Table of a watch.
-pub(super) fn table(kind: &Kind, objects: &[Value], include: Include, metadata: Value, with_columns: bool) -> Value {
+pub(super) fn table(kind: &Kind, objects: &[Value], include: Include, metadata: &Value, with_columns: bool) -> Value {
     let now = Timestamp::now();
     let rows: Vec<Value> = objects.iter().map(|object| row(kind, object, include, now)).collect();
     let definitions: Vec<Value> =
