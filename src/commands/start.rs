@@ -6,7 +6,7 @@ use crate::args::{StartArgs, WorkspaceArgs};
 use crate::course::CourseReference;
 use crate::error::{Exit, Failure};
 use crate::session::{Beginning, Host, Session, find_workspace, reference_of, sandbox, state};
-use crate::workspace::progress;
+use crate::workspace::{environment, progress};
 
 /// The course of those who name none.
 const DEFAULT_COURSE: &str = "gitops-with-werf";
@@ -57,5 +57,12 @@ fn print(session: &mut Session<'_>) -> Result<(), Failure> {
     ui.data(&format!("{}{}", session.step_text(), session.quiz_text()));
     session.prepare()?;
     ui.say_as_is(&format!("\n{}", session.next_calls()));
+    let path = session.host.environment.get("PATH").map_or("", String::as_str);
+    if !environment::is_installed("tutorial", path, std::path::Path::new("")) {
+        let program = environment::quote(&session.host.program.display().to_string());
+        let style = ui.conversation_style();
+        ui.say(&style.dim("`tutorial` is not in your PATH. This adds it, and the sandbox's tools:"));
+        ui.say_as_is(&format!("  eval \"$({program} env)\""));
+    }
     Ok(())
 }

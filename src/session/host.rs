@@ -1,8 +1,9 @@
 //! What the process was given: its terminal, settings, environment, runtime. Made once, passed down.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::scripts::Scene;
 use crate::settings::Settings;
 use crate::ui::{Interruptions, Ui};
 use crate::workspace::environment;
@@ -56,6 +57,11 @@ impl Host {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
             interruptions: self.interruptions.clone(),
         })
+    }
+
+    /// Where scripts of a lesson run, and what they see.
+    pub fn scene<'a>(&'a self, directory: &'a Path, added: &'a [(String, String)]) -> Scene<'a> {
+        Scene { directory, inherited: &self.environment, added, interruptions: Some(&self.interruptions) }
     }
 
     /// Seconds since 1970.

@@ -302,11 +302,7 @@ impl Session<'_> {
             for line in shown.text.trim_end().lines() {
                 self.host.ui.say_as_is(&format!("{} {line}", style.accent("$")));
             }
-            let scene = super::scripts::Scene {
-                directory: &repository,
-                inherited: &self.host.environment,
-                added: &environment,
-            };
+            let scene = self.host.scene(&repository, &environment);
             let _foreground = self.host.interruptions.foreground();
             let status = scene.run(&script.text).map_err(solution::no_shell)?;
             if !status.success() {

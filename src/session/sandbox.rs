@@ -51,9 +51,13 @@ impl Sandbox {
 
     /// Waits until it answers.
     pub fn ready(&mut self, host: &Host) -> Result<Connection, Failure> {
-        if let Some(connection) = &self.connection {
+        if let Some(connection) = &self.connection
+            && process::status(&self.spec.directory) != process::Status::Stopped
+        {
             return Ok(connection.clone());
         }
+        // It may have been ended since: by `tutorial stop` in another terminal, or by a crash.
+        self.connection = None;
         self.provision(host);
         let Some(provisioning) = self.provisioning.take() else {
             return Err(Failure::new("the sandbox was not started"));

@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::ui::{Interruptions, end_group};
+
 /// What git tells its hooks; a script that inherited it would act on another repository.
 const GIT_LOCAL: [&str; 6] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"];
@@ -19,6 +21,8 @@ pub struct Scene<'a> {
     pub inherited: &'a BTreeMap<String, String>,
     /// What the session adds to it.
     pub added: &'a [(String, String)],
+    /// Ends what runs here with this process.
+    pub interruptions: Option<&'a Interruptions>,
 }
 
 impl Scene<'_> {
@@ -51,6 +55,7 @@ impl Scene<'_> {
         let (reader, writer) = std::io::pipe()?;
         let mut child =
             command.args(["-c", script]).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
+        let _owned = self.interruptions.map(|interruptions| interruptions.owns(child.id()));
         // The command holds the writing end too; the pipe ends only when nobody does.
         drop(command);
         let (sender, lines) = channel();
@@ -105,8 +110,8 @@ impl Scene<'_> {
 
 /// Ends a script with all that it started.
 fn end(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    if let Ok(group) = i32::try_from(child.id()) {
+        end_group(group);
     }
     let _ = child.kill();
     let _ = child.wait();
@@ -136,7 +141,7 @@ mod tests {
             ("GIT_INDEX_FILE".to_owned(), "/elsewhere".to_owned()),
         ]);
         let added = [("PROJECT".to_owned(), "demo app".to_owned())];
-        let scene = Scene { directory: directory.path(), inherited: &inherited, added: &added };
+        let scene = Scene { directory: directory.path(), inherited: &inherited, added: &added, interruptions: None };
         let (status, output) = scene.capture(script, Duration::from_millis(limit_ms)).unwrap();
         (status.and_then(|status| status.code()), output)
     }

@@ -9,7 +9,6 @@ use super::verify::Patience;
 use super::{Host, Session, state};
 use crate::args::WorkspaceArgs;
 use crate::error::Failure;
-use crate::session::scripts::Scene;
 use crate::workspace::environment::quote;
 use crate::workspace::{Workspace, WorkspaceError, files};
 
@@ -55,7 +54,7 @@ impl Session<'_> {
         self.write_prompt();
         let arguments = write_startup(&self.workspace, Kind::of(program), &environment, &self.host.environment)?;
         let repository = self.workspace.repository();
-        let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
+        let scene = self.host.scene(&repository, &environment);
         let mut command = scene.command(program);
         command.args(&arguments.words).envs(arguments.variables.iter().map(|(name, value)| (name, value)));
         let _foreground = self.host.interruptions.foreground();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scripts::{Scene, ending};
+use super::scripts::ending;
 use super::{Session, state};
 use crate::course::model::{FileMode, FilePart, Part, Script, Step};
 use crate::error::{Exit, Failure};
@@ -76,7 +76,7 @@ impl Session<'_> {
         }
         let environment = self.ready_environment()?;
         let repository = self.workspace.repository();
-        let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
+        let scene = self.host.scene(&repository, &environment);
         for script in scripts {
             let (status, output) =
                 scene.capture(&format!("set -e\n{}", script.text), SCRIPT_TIME_MAX).map_err(no_shell)?;
@@ -105,8 +105,7 @@ impl Session<'_> {
             match &deed {
                 Deed::Run(script) => {
                     told(&Deed::Run(variables.substitute_script(script)));
-                    let scene =
-                        Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
+                    let scene = self.host.scene(&repository, &environment);
                     let status = scene.stream(&script.text, SCRIPT_TIME_MAX, &mut line).map_err(no_shell)?;
                     if status.is_none() {
                         let message = format!("the commands at {} were ended after 15 minutes", script.location);
@@ -147,7 +146,7 @@ impl Session<'_> {
         let named = file.text.lines().any(|line| line.starts_with("--- "));
         let header = if named { String::new() } else { format!("--- a/{0}\n+++ b/{0}\n", file.path) };
         let environment = self.environment();
-        let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
+        let scene = self.host.scene(&repository, &environment);
         let mut patch = tempfile::NamedTempFile::new().map_err(no_shell)?;
         std::io::Write::write_all(&mut patch, format!("{header}{}", file.text).as_bytes()).map_err(no_shell)?;
         let mut command = scene.command("git");
@@ -171,7 +170,7 @@ impl Session<'_> {
         let environment = self.ready_environment()?;
         let repository = self.workspace.repository();
         for save in saves {
-            let scene = Scene { directory: &repository, inherited: &self.host.environment, added: &environment };
+            let scene = self.host.scene(&repository, &environment);
             let (status, value, complaint) = scene.value(&save.command).map_err(no_shell)?;
             if !status.success() {
                 let message =

@@ -1,8 +1,9 @@
 //! Ctrl-C and the terminal: whatever is going on, the cursor comes back and the modes are as they were.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Exit;
 
@@ -11,13 +12,17 @@ use crate::error::Exit;
 #[derive(Debug, Clone)]
 pub struct Interruptions {
     foreground: Arc<AtomicUsize>,
+    /// The process groups that end with this process.
+    groups: Groups,
 }
+
+type Groups = Arc<Mutex<BTreeSet<i32>>>;
 
 impl Interruptions {
     /// Starts to listen on the runtime.
     pub fn listen(runtime: &tokio::runtime::Handle) -> Self {
-        let interruptions = Self { foreground: Arc::default() };
-        let foreground = Arc::clone(&interruptions.foreground);
+        let interruptions = Self { foreground: Arc::default(), groups: Arc::default() };
+        let (foreground, groups) = (Arc::clone(&interruptions.foreground), Arc::clone(&interruptions.groups));
         let modes = rustix::termios::tcgetattr(std::io::stdin()).ok();
         runtime.spawn(async move {
             use tokio::signal::unix::{SignalKind, signal};
@@ -33,16 +38,50 @@ impl Interruptions {
                     _ = hangup.recv() => break 128 + 1,
                 }
             };
+            for group in groups.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                end_group(*group);
+            }
             restore_terminal(modes.as_ref());
             std::process::exit(exit);
         });
         interruptions
     }
 
+    /// Until the guard is dropped, the process group of this leader ends when this process is interrupted.
+    pub fn owns(&self, leader: u32) -> GroupGuard {
+        let group = i32::try_from(leader).ok();
+        if let Some(group) = group {
+            self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
+        }
+        GroupGuard { group, groups: Arc::clone(&self.groups) }
+    }
+
     /// Until the guard is dropped, Ctrl-C does not end this process.
     pub fn foreground(&self) -> ForegroundGuard {
         self.foreground.fetch_add(1, Ordering::SeqCst);
         ForegroundGuard { foreground: Arc::clone(&self.foreground) }
+    }
+}
+
+/// See [`Interruptions::owns`].
+#[derive(Debug)]
+pub struct GroupGuard {
+    group: Option<i32>,
+    groups: Groups,
+}
+
+impl Drop for GroupGuard {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            self.groups.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+        }
+    }
+}
+
+/// Ends every process of a group.
+pub fn end_group(group: i32) {
+    if let Some(group) = rustix::process::Pid::from_raw(group) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
 

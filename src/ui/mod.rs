@@ -14,7 +14,7 @@ pub mod theme;
 
 use std::io::{IsTerminal, Write};
 
-pub use interrupt::Interruptions;
+pub use interrupt::{Interruptions, end_group};
 pub use progress::ProgressLine;
 pub use prompt::{Cancelled, Choice};
 pub use style::Style;

@@ -91,6 +91,15 @@ fn said(command: &mut Command) -> Said {
     }
 }
 
+#[track_caller]
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 fn small() -> String {
     format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"))
 }
@@ -309,6 +318,42 @@ fn a_second_writer_waits_or_is_told() {
 }
 
 #[test]
+fn ctrl_c_ends_what_runs_and_the_next_command_goes_on() {
+    let home = Home::new();
+    let course = home.path().join("slow");
+    std::fs::create_dir(&course).unwrap();
+    std::fs::write(course.join("course.yaml"), "id: slow\ntitle: Slow\nrepository: app\nlessons: [01-slow]\n").unwrap();
+    let lesson = "---\ntitle: Slow\n---\n## Slow {#slow}\n\nText.\n\n```sh solve\necho $$ > pid; sleep 60; touch done\n```\n\n\
+                  ```yaml check\n- name: it is done\n  file: { path: done, exists: true }\n```\n";
+    std::fs::write(course.join("01-slow.md"), lesson).unwrap();
+    home.tutorial(&["start", &course.display().to_string()]).expect(0);
+    let mut solving = home.command(env!("CARGO_BIN_EXE_tutorial"));
+    let mut solving = solving.args(["solve", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let pid_file = home.workspace("slow").join("app/pid");
+    wait_until("the solution runs", || std::fs::read_to_string(&pid_file).is_ok_and(|pid| pid.ends_with('\n')));
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    said(home.command("kill").args(["-INT", &solving.id().to_string()])).expect(0);
+    assert_eq!(solving.wait().unwrap().code(), Some(130));
+    wait_until("the solution has ended", || said(home.command("kill").args(["-0", pid.trim()])).code != 0);
+    home.tutorial(&["verify"]).expect(1);
+    home.tutorial(&["undo"]).expect(0);
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn a_sandbox_that_was_killed_comes_back_as_it_was() {
+    let home = begun();
+    home.tutorial(&["goto", "second"]).expect(0);
+    let running = home.workspace("small").join(".tutorial/cluster/running.json");
+    let before: Value = serde_json::from_slice(&std::fs::read(&running).unwrap()).unwrap();
+    said(home.command("kill").args(["-9", &before["process"].to_string()])).expect(0);
+    home.tutorial(&["reset", "--yes"]).expect(0);
+    let after: Value = serde_json::from_slice(&std::fs::read(&running).unwrap()).unwrap();
+    assert_ne!(before["process"], after["process"]);
+    assert_eq!(before["connection"]["registry"], after["connection"]["registry"]);
+}
+
+#[test]
 fn the_environment_is_the_sessions_and_nothing_of_the_learners_is_written() {
     let home = begun();
     let bin = home.workspace("small").join(".tutorial/bin");
@@ -362,7 +407,7 @@ fn forty_columns_are_enough() {
         let mut command = home.command(env!("CARGO_BIN_EXE_tutorial"));
         let said = said(command.args(arguments).env("COLUMNS", "40"));
         let text = format!("{}{}", said.stdout, said.stderr);
-        for line in text.lines().filter(|line| !line.contains("──") && !line.contains("://")) {
+        for line in text.lines().filter(|line| !["──", "://", "eval "].iter().any(|long| line.contains(long))) {
             let is_picture = line.contains(['│', '┌', '└', '►', '▲', '▼']) || line.trim().contains("    ");
             let width = line.chars().count();
             assert!(width <= 40 || is_picture || !line.trim().contains(' '), "{arguments:?}: {width}: {line}");
