@@ -34,7 +34,10 @@ pub struct Location {
 pub enum Pattern {
     Exact(String),
     /// `final_prefix` is `^~`: no regular expression is tried after it.
-    Prefix { prefix: String, final_prefix: bool },
+    Prefix {
+        prefix: String,
+        final_prefix: bool,
+    },
     Regex(Regex),
 }
 
@@ -182,7 +185,8 @@ fn location(statement: Statement, path: &str, into: &mut Vec<Location>, depth: u
     let words: Vec<&str> = statement.words[1..].iter().map(String::as_str).collect();
     let regex = |text: &str, plain: bool| {
         let text = if plain { text.to_owned() } else { format!("(?i){text}") };
-        Regex::new(&text).map_err(|_| place.error(&format!("the embedded sandbox cannot read the expression \"{text}\"")))
+        Regex::new(&text)
+            .map_err(|_| place.error(&format!("the embedded sandbox cannot read the expression \"{text}\"")))
     };
     let pattern = match words.as_slice() {
         ["=", path] => Pattern::Exact((*path).into()),
@@ -212,15 +216,53 @@ fn arguments(statement: &Statement, place: &Place<'_>) -> ConfigError {
 
 /// Directives that change nothing that a learner could see here.
 const WITHOUT_EFFECT: &[&str] = &[
-    "access_log_format", "aio", "client_body_buffer_size", "client_max_body_size", "client_body_timeout",
-    "client_header_timeout", "directio", "error_log", "etag", "expires", "gzip", "gzip_comp_level", "gzip_disable",
-    "gzip_min_length", "gzip_proxied", "gzip_static", "gzip_types", "gzip_vary", "if_modified_since",
-    "keepalive_requests", "keepalive_timeout", "large_client_header_buffers", "log_not_found", "log_subrequest",
-    "merge_slashes", "open_file_cache", "open_file_cache_errors", "open_file_cache_min_uses",
-    "open_file_cache_valid", "port_in_redirect", "absolute_redirect", "reset_timedout_connection", "resolver",
-    "send_timeout", "sendfile", "server_name_in_redirect", "server_names_hash_bucket_size", "server_tokens",
-    "sub_filter_last_modified", "tcp_nodelay", "tcp_nopush", "types_hash_max_size", "underscores_in_headers",
-    "variables_hash_max_size", "internal", "disable_symlinks", "http2",
+    "access_log_format",
+    "aio",
+    "client_body_buffer_size",
+    "client_max_body_size",
+    "client_body_timeout",
+    "client_header_timeout",
+    "directio",
+    "error_log",
+    "etag",
+    "expires",
+    "gzip",
+    "gzip_comp_level",
+    "gzip_disable",
+    "gzip_min_length",
+    "gzip_proxied",
+    "gzip_static",
+    "gzip_types",
+    "gzip_vary",
+    "if_modified_since",
+    "keepalive_requests",
+    "keepalive_timeout",
+    "large_client_header_buffers",
+    "log_not_found",
+    "log_subrequest",
+    "merge_slashes",
+    "open_file_cache",
+    "open_file_cache_errors",
+    "open_file_cache_min_uses",
+    "open_file_cache_valid",
+    "port_in_redirect",
+    "absolute_redirect",
+    "reset_timedout_connection",
+    "resolver",
+    "send_timeout",
+    "sendfile",
+    "server_name_in_redirect",
+    "server_names_hash_bucket_size",
+    "server_tokens",
+    "sub_filter_last_modified",
+    "tcp_nodelay",
+    "tcp_nopush",
+    "types_hash_max_size",
+    "underscores_in_headers",
+    "variables_hash_max_size",
+    "internal",
+    "disable_symlinks",
+    "http2",
 ];
 
 fn set(settings: &mut Settings, statement: &Statement, place: &Place<'_>, context: Context) -> Result<(), ConfigError> {
@@ -250,8 +292,9 @@ fn set(settings: &mut Settings, statement: &Statement, place: &Place<'_>, contex
         }
         "rewrite" => {
             need(2)?;
-            let regex = Regex::new(&words[0])
-                .map_err(|_| place.error(&format!("the embedded sandbox cannot read the expression \"{}\"", words[0])))?;
+            let regex = Regex::new(&words[0]).map_err(|_| {
+                place.error(&format!("the embedded sandbox cannot read the expression \"{}\"", words[0]))
+            })?;
             settings.rewrites.push((regex, words[1].clone(), words.get(2).cloned().unwrap_or_default()));
         }
         "error_page" => {
@@ -361,9 +404,11 @@ impl Reader<'_> {
                 c if c.is_whitespace() => {
                     self.next();
                 }
-                '#' => while self.rest.peek().is_some_and(|c| *c != '\n') {
-                    self.next();
-                },
+                '#' => {
+                    while self.rest.peek().is_some_and(|c| *c != '\n') {
+                        self.next();
+                    }
+                }
                 ';' => {
                     self.next();
                     if words.is_empty() {

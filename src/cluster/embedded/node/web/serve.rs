@@ -53,7 +53,7 @@ fn respond(
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    response.body(Full::from(answer.body)).unwrap_or_else(|_| {
-        Response::builder().status(500).body(Full::default()).expect("static parts")
-    })
+    response
+        .body(Full::from(answer.body))
+        .unwrap_or_else(|_| Response::builder().status(500).body(Full::default()).expect("static parts"))
 }

@@ -152,7 +152,8 @@ impl Run<'_> {
             return self.returned(*code, text, settings, path);
         }
         if settings.stub_status {
-            let text = "Active connections: 1 \nserver accepts handled requests\n 1 1 1 \nReading: 0 Writing: 1 Waiting: 0 \n";
+            let text =
+                "Active connections: 1 \nserver accepts handled requests\n 1 1 1 \nReading: 0 Writing: 1 Waiting: 0 \n";
             return Answer { status: 200, headers: vec![content_type("text/plain")], body: text.into(), log: None };
         }
         if !matches!(self.query.method, "GET" | "HEAD") {
@@ -268,7 +269,8 @@ impl Run<'_> {
 
     /// Replaces by `sub_filter`; `None` where it does not apply.
     fn substitute(&self, content: &Bytes, kind: &str, settings: &Settings) -> Option<Bytes> {
-        let applies = kind == "text/html" || settings.substitute_types.iter().any(|other| other == kind || other == "*");
+        let applies =
+            kind == "text/html" || settings.substitute_types.iter().any(|other| other == kind || other == "*");
         if settings.substitutions.is_empty() || !applies {
             return None;
         }

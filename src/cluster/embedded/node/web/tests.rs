@@ -21,8 +21,12 @@ fn get(site: &Site, target: &str) -> (u16, String) {
     (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
 }
 
-const FILES: &[(&str, &str)] =
-    &[("/www/index.html", "<p>%A% %A%</p>"), ("/www/style.css", "a{}"), ("/www/docs/index.html", "docs"), ("/www/404.html", "gone")];
+const FILES: &[(&str, &str)] = &[
+    ("/www/index.html", "<p>%A% %A%</p>"),
+    ("/www/style.css", "a{}"),
+    ("/www/docs/index.html", "docs"),
+    ("/www/404.html", "gone"),
+];
 
 #[test]
 fn locations_are_chosen_as_nginx_chooses() {
@@ -84,7 +88,10 @@ fn mistakes_have_nginx_wording() {
         ("server {\n listn 80;\n}", "[emerg] unknown directive \"listn\" in /etc/nginx/conf.d/default.conf:2"),
         ("server { listen 80 }", "[emerg] unexpected \"}\" in /etc/nginx/conf.d/default.conf:1"),
         ("server { listen 80;", "[emerg] unexpected end of file, expecting \"}\" in /etc/nginx/conf.d/default.conf:1"),
-        ("server { return; }", "[emerg] invalid number of arguments in \"return\" directive in /etc/nginx/conf.d/default.conf:1"),
+        (
+            "server { return; }",
+            "[emerg] invalid number of arguments in \"return\" directive in /etc/nginx/conf.d/default.conf:1",
+        ),
     ] {
         assert_eq!(site(config, &[]).expect_err("a mistake").to_string(), message);
     }
@@ -99,7 +106,8 @@ fn the_access_log_is_nginx_combined() {
         answer.log.as_deref(),
         Some("10.244.0.1 - - [01/Jan/1970:00:00:00 +0000] \"GET / HTTP/1.1\" 200 14 \"-\" \"kube-probe/1.34\"")
     );
-    let quiet = site.answer(&Query { target: "/quiet", ..Query::default() }, Timestamp::UNIX_EPOCH).expect("it listens");
+    let quiet =
+        site.answer(&Query { target: "/quiet", ..Query::default() }, Timestamp::UNIX_EPOCH).expect("it listens");
     assert_eq!(quiet.log, None);
 }
 
