@@ -214,7 +214,8 @@ mod tests {
         let recorder = Recorder::new(Arc::clone(&registry), "deployment-controller", "", "kube-controller-manager");
         let kind = schema::by_kind("v1", "ConfigMap").expect("served");
         let object = json!({"metadata": {"name": "web", "namespace": "default", "uid": "u"}});
-        let mut now = Timestamp::UNIX_EPOCH;
+        // Names are ordered by time only where the time has its usual length.
+        let mut now = Timestamp::from_second(1_700_000_000).unwrap();
         for message in messages {
             now += SignedDuration::from_secs(1);
             recorder.tell(&reference(kind, &object, ""), &Telling::normal("Scaling", *message), now);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::super::api;
 use super::super::registry::{Options, Registry};
+use super::super::{api, controllers};
 use super::client::{Running, program_bytes, version};
 use super::files::Files;
 use super::identity::Identity;
@@ -168,6 +168,12 @@ async fn serve_all(
     sockets.api.set_nonblocking(true).map_err(ProcessError::Runtime)?;
     let listener = tokio::net::TcpListener::from_std(sockets.api).map_err(ProcessError::Runtime)?;
     let tls = identity.certificates.server_config()?;
+    let options = controllers::Options {
+        time_factor: running.spec.time_factor,
+        certificate_authority_pem: identity.certificates.authority.clone(),
+        api_port: identity.port,
+    };
+    let _controllers = controllers::start(Arc::clone(&registry), options);
     let pods: Arc<dyn api::PodAccess> = Arc::new(api::NoPods);
     let served = tokio::spawn(api::serve(listener, tls, registry, pods, settings));
     let _reserved = (sockets.registry, sockets.nodes);
