@@ -24,3 +24,6 @@ mod kubectl;
 mod remote;
 #[path = "suite/session.rs"]
 mod session;
+
+#[path = "suite/hostile.rs"]
+mod hostile;

@@ -82,10 +82,18 @@ impl Server {
         TlsConnector::from(Arc::clone(&self.client)).connect(name, stream).await.unwrap()
     }
 
+    /// A TLS connection that has agreed on HTTP/2.
+    pub async fn connect_http_two(&self) -> tokio_rustls::client::TlsStream<TcpStream> {
+        let mut client = rustls::ClientConfig::clone(&self.client);
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        TlsConnector::from(Arc::new(client)).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+    }
+
     /// Sends one request over a connection of its own and returns the response before its body.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<hyper::body::Incoming> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await)).await.unwrap();
-        tokio::spawn(connection);
+        tokio::spawn(connection.with_upgrades());
         sender.send_request(request).await.unwrap()
     }
 
