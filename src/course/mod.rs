@@ -33,6 +33,7 @@ pub use checks::parse_duration;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use files::built_in;
 pub use model::Course;
+pub use prose::inlines;
 pub use variables::{Variables, environment_suffix};
 
 use diagnostics::{Report, nearest};

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, OffsetIter, Options, Parser, Tag};
 
-use super::diagnostics::nearest;
+use super::diagnostics::{Report, nearest};
 use super::fence::Verb;
 use super::source::SourceFile;
 use super::yaml::Reader;
@@ -68,6 +68,17 @@ pub fn parse(reader: &mut Reader, base: usize) -> Vec<Element> {
         }
     }
     elements
+}
+
+/// A text of one paragraph, such as a quiz's option, with its code and emphasis.
+pub fn inlines(text: &str) -> Vec<Inline> {
+    let file = SourceFile::new("", text);
+    let mut report = Report::default();
+    let elements = parse(&mut Reader { file: &file, report: &mut report }, 0);
+    match elements.into_iter().next().map(|element| element.kind) {
+        Some(ElementKind::Block(Block::Paragraph(content))) => content,
+        _ => vec![Inline::Text(text.to_owned())],
+    }
 }
 
 struct Builder<'a, 'r, 'e> {

@@ -396,7 +396,7 @@ impl Session<'_> {
         let style = ui.style();
         let right: Vec<usize> =
             quiz.options.iter().enumerate().filter(|(_, option)| option.right).map(|(index, _)| index).collect();
-        ui.data(&format!("\n{}\n", ui.wrapped(&style.bold(&quiz.question))));
+        ui.data(&format!("\n{}", show::question(quiz, ui)));
         // An option that does not fit on a line of the menu is printed above it, under a letter.
         let fits = quiz.options.iter().all(|option| option.text.chars().count() + 6 <= ui.width());
         let labels: Vec<String> = if fits {
@@ -423,7 +423,7 @@ impl Session<'_> {
                 let sign = if option.right { style.good("✓") } else { style.bad("✗") };
                 ui.line(&ui.wrapped(&format!("{sign} {}", option.text)));
                 if !option.explanation.trim().is_empty() {
-                    ui.line(&ui.wrapped(&format!("  {}", option.explanation.trim())));
+                    ui.data(&show::paragraph(&option.explanation, ui));
                 }
             }
             if chosen == right {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::state::{self, Place, StepState};
 use super::{Session, solution};
-use crate::course::Variables;
 use crate::course::model::{Hint, Quiz};
+use crate::course::{self, Variables};
 use crate::markdown::{Block, Inline};
 use crate::ui::{Style, Ui, hang};
 
@@ -34,7 +34,7 @@ impl Session<'_> {
         let ui = &self.host.ui;
         let mut text = String::new();
         for quiz in place.step.quizzes().map(|quiz| variables.substitute_quiz(quiz)) {
-            let _ = write!(text, "\n{}\n\n", ui.wrapped(&ui.style().bold(&quiz.question)));
+            let _ = write!(text, "\n{}\n", question(&quiz, ui));
             text.push_str(&lettered(&quiz, ui));
         }
         text
@@ -91,7 +91,19 @@ impl Session<'_> {
 /// A question's options, each under a letter.
 pub fn lettered(quiz: &Quiz, ui: &Ui) -> String {
     let options = quiz.options.iter().zip('a'..);
-    options.map(|(option, letter)| hang(&format!("  {letter}) {}", option.text), ui.width(), 5)).collect()
+    options
+        .map(|(option, letter)| hang(&format!("  {letter}) {}", ui.style().commands(&option.text)), ui.width(), 5))
+        .collect()
+}
+
+/// A quiz's question, in its dress.
+pub fn question(quiz: &Quiz, ui: &Ui) -> String {
+    ui.render(&[Block::Heading { level: 3, content: course::inlines(quiz.question.trim()) }])
+}
+
+/// A paragraph that is written in Markdown.
+pub fn paragraph(text: &str, ui: &Ui) -> String {
+    ui.render(&[Block::Paragraph(course::inlines(text.trim()))])
 }
 
 /// The hints of a step that apply, given the names of the checks that fail; those that name no check always do.

@@ -94,7 +94,7 @@ fn blocks(lesson: &Lesson, step: &Step, all: bool) -> Vec<Block> {
             Part::Quiz(quiz) => {
                 let options: Vec<String> = quiz.options.iter().map(|option| option.text.clone()).collect();
                 let right = |index: usize| all.then(|| quiz.options[index].right);
-                blocks.push(heading(3, &quiz.question));
+                blocks.push(Block::Heading { level: 3, content: crate::course::inlines(&quiz.question) });
                 blocks.push(list(&options, right));
             }
             part => blocks.extend(part.block()),
@@ -147,7 +147,7 @@ fn heading(level: u8, text: &str) -> Block {
 fn list(texts: &[String], checked: impl Fn(usize) -> Option<bool>) -> Block {
     let item = |(index, text): (usize, &String)| crate::markdown::ListItem {
         checked: checked(index),
-        content: vec![Block::Paragraph(vec![Inline::Text(text.clone())])],
+        content: vec![Block::Paragraph(crate::course::inlines(text))],
     };
     Block::List { start: None, items: texts.iter().enumerate().map(item).collect() }
 }
