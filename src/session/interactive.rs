@@ -20,6 +20,7 @@ pub enum Action {
     Shell,
     Run,
     WriteFiles,
+    Copy,
     Check,
     Hint,
     Solve,
@@ -40,6 +41,8 @@ pub struct Situation {
     /// The commands have been run in this session.
     pub ran: bool,
     pub files: usize,
+    /// There is something for the clipboard.
+    pub copies: bool,
     pub hints_shown: usize,
     pub hints: usize,
     pub has_solution: bool,
@@ -63,6 +66,7 @@ pub fn menu(situation: Situation) -> Vec<Action> {
     offer(to_do, Action::Shell);
     offer(situation.files > 0 && !situation.passed, Action::WriteFiles);
     offer(situation.commands > 0 && (situation.has_checks || !to_run), Action::Run);
+    offer(situation.copies, Action::Copy);
     offer(situation.has_checks, Action::Check);
     offer(to_do && situation.hints_shown < situation.hints, Action::Hint);
     offer(to_do && situation.has_solution, Action::Solve);
@@ -85,6 +89,7 @@ fn label(action: Action, situation: Situation) -> String {
         Action::Shell => "Open a shell here".into(),
         Action::Run => count(situation.commands, "Run the step's commands", "Run the step's commands"),
         Action::WriteFiles => count(situation.files, "Write the step's file for me", "Write the step's files for me"),
+        Action::Copy => "Copy to the clipboard".into(),
         Action::Check => "Check this step".into(),
         Action::Hint => format!("Hint ({} of {})", situation.hints_shown + 1, situation.hints),
         Action::Solve => "Show the solution and apply it".into(),
@@ -172,7 +177,8 @@ impl Session<'_> {
             commands: solution::offered(step).len(),
             ran: self.ran.as_deref() == Some(place.id()),
             files: step.body.iter().filter(|part| matches!(part, Part::File(_))).count(),
-            hints_shown: record.hints,
+            copies: step.body.iter().any(|part| matches!(part, Part::Copy(_))),
+            hints_shown: record.hints.len(),
             hints: step.hints.len(),
             has_solution: !solution::deeds(step).is_empty(),
             is_first: place.number == 1,
@@ -213,6 +219,7 @@ impl Session<'_> {
                 self.check(Patience::AsWritten)?;
             }
             Action::WriteFiles => self.write_files()?,
+            Action::Copy => self.copy()?,
             Action::Check => self.check(Patience::AsWritten)?,
             Action::Hint => self.hint()?,
             Action::Solve => {
@@ -328,6 +335,19 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Hands the step's texts for the clipboard to the terminal.
+    fn copy(&self) -> Result<(), Failure> {
+        let variables = self.variables();
+        let texts = self.place()?.step.body.iter().filter_map(|part| match part {
+            Part::Copy(script) => Some(variables.substitute(&script.text)),
+            _ => None,
+        });
+        let text = texts.collect::<Vec<_>>().join("\n");
+        self.host.ui.copy(text.trim_end());
+        self.host.ui.say("Copied, if your terminal allows it.");
+        Ok(())
+    }
+
     /// Shows the next hint that applies, and keeps that it was shown.
     pub fn hint(&mut self) -> Result<(), Failure> {
         let place = self.place()?;
@@ -341,9 +361,7 @@ impl Session<'_> {
             Vec::new()
         };
         let _lock = self.lock("hint")?;
-        let applying = show::hints_that_apply(&hints, &failing);
-        let shown = self.progress.step(&id).hints;
-        let Some(hint) = applying.get(shown.min(applying.len().saturating_sub(1))) else {
+        let Some(number) = show::next_hint(&hints, &failing, &self.progress.step(&id).hints) else {
             let ui = &self.host.ui;
             ui.say(
                 &ui.conversation_style()
@@ -352,14 +370,10 @@ impl Session<'_> {
             return Ok(());
         };
         let ui = &self.host.ui;
-        let number = (shown + 1).min(applying.len());
-        ui.data(&format!("\n{}\n", ui.style().accent(&format!("Hint {number} of {}", applying.len()))));
-        ui.data(&self.render(&hint.content));
-        if shown < applying.len() {
-            self.progress.step_mut(&id).hints = shown + 1;
-            self.save()?;
-        }
-        Ok(())
+        ui.data(&format!("\n{}\n", ui.style().accent(&format!("Hint {} of {}", number + 1, hints.len()))));
+        ui.data(&self.render(&hints[number].content));
+        self.progress.step_mut(&id).hints.insert(number);
+        self.save()
     }
 
     /// Shows the step's solution.

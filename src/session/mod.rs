@@ -85,9 +85,8 @@ impl<'h> Session<'h> {
             Some(directory) => host.current_directory.join(directory),
             None => host.settings.home.join(&course.id),
         };
-        let root = host.current_directory.join(root);
-        let workspace = Workspace::new(root, &course.repository);
-        workspace.create()?;
+        Workspace::new(host.current_directory.join(&root), &course.repository).create()?;
+        let workspace = Workspace::new(root.canonicalize().unwrap_or(root), &course.repository);
         let lock = WriterLock::acquire(&workspace, "start", PATIENCE)?;
         let found = load_progress(host, &workspace)?;
         let is_new = found.is_none();

@@ -218,7 +218,7 @@ impl Session<'_> {
         let _lock = self.lock("reset")?;
         self.progress.steps.retain(|id, _| *id == first);
         let record = self.progress.step_mut(&first);
-        (record.outcome, record.solved, record.hints) = (None, false, 0);
+        (record.outcome, record.solved, record.hints) = (None, false, std::collections::BTreeSet::new());
         self.save()
     }
 }

@@ -1,5 +1,6 @@
 //! What a step looks like: header, prose, hints, debrief, and what can be done next.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::state::{self, Place, StepState};
@@ -106,9 +107,12 @@ pub fn paragraph(text: &str, ui: &Ui) -> String {
     ui.render(&[Block::Paragraph(course::inlines(text.trim()))])
 }
 
-/// The hints of a step that apply, given the names of the checks that fail; those that name no check always do.
-pub fn hints_that_apply<'h>(hints: &'h [Hint], failing: &[String]) -> Vec<&'h Hint> {
-    hints.iter().filter(|hint| hint.when.as_ref().is_none_or(|name| failing.contains(name))).collect()
+/// The next hint, by its place: the first that applies and was not shown, else the last that applies. Those that
+/// name a check apply while it fails, the others always.
+pub fn next_hint(hints: &[Hint], failing: &[String], shown: &BTreeSet<usize>) -> Option<usize> {
+    let applies = |hint: &Hint| hint.when.as_ref().is_none_or(|name| failing.contains(name));
+    let applying = || hints.iter().enumerate().filter(|(_, hint)| applies(hint)).map(|(number, _)| number);
+    applying().find(|number| !shown.contains(number)).or_else(|| applying().last())
 }
 
 /// Where the learner stands, as one line with a bar.
@@ -190,16 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn hints_for_a_check_are_shown_while_it_fails() {
+    fn hints_come_one_at_a_time_and_those_for_a_check_while_it_fails() {
         let hint = |when: Option<&str>| Hint { when: when.map(str::to_owned), content: Vec::new() };
-        let hints = [hint(None), hint(Some("a")), hint(Some("b"))];
-        let check = |failing: &[&str], expected: &[usize]| {
+        let hints = [hint(None), hint(Some("a")), hint(Some("b")), hint(None)];
+        let check = |failing: &[&str], shown: &[usize], expected: Option<usize>| {
             let failing: Vec<String> = failing.iter().map(|name| (*name).to_owned()).collect();
-            let expected: Vec<&Hint> = expected.iter().map(|index| &hints[*index]).collect();
-            assert_eq!(hints_that_apply(&hints, &failing), expected);
+            let found = next_hint(&hints, &failing, &shown.iter().copied().collect());
+            assert_eq!(found, expected, "failing {failing:?}, shown {shown:?}");
         };
-        check(&[], &[0]);
-        check(&["b"], &[0, 2]);
-        check(&["a", "b"], &[0, 1, 2]);
+        check(&[], &[], Some(0));
+        check(&[], &[0], Some(3));
+        check(&["b"], &[0], Some(2));
+        check(&["a", "b"], &[0, 3], Some(1));
+        check(&["a"], &[0, 1, 3], Some(3));
+        assert_eq!(next_hint(&hints[1..2], &[], &BTreeSet::new()), None);
     }
 }

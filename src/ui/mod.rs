@@ -44,7 +44,15 @@ pub struct Ui {
 struct Stream {
     terminal: bool,
     style: Style,
+    /// Where the terminal does not tell its own.
     width: usize,
+}
+
+impl Stream {
+    fn columns(self, terminal: &console::Term) -> usize {
+        let size = terminal.size_checked().filter(|_| self.terminal);
+        size.map_or(self.width, |(_, columns)| usize::from(columns)).clamp(WIDTH_MIN, READING_WIDTH_MAX)
+    }
 }
 
 impl Ui {
@@ -52,16 +60,12 @@ impl Ui {
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let columns = variable("COLUMNS").and_then(|columns| columns.parse().ok());
         let dumb = variable("TERM").is_some_and(|term| term == "dumb");
-        let stream = |terminal: bool, size: Option<(u16, u16)>| {
-            let width = size.map(|(_, columns)| usize::from(columns)).filter(|_| terminal).or(columns);
-            Stream {
-                terminal,
-                style: Style::new(wants_colour(terminal && !dumb, &variable)),
-                width: width.filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT).clamp(WIDTH_MIN, READING_WIDTH_MAX),
-            }
+        let stream = |terminal: bool| Stream {
+            terminal,
+            style: Style::new(wants_colour(terminal && !dumb, &variable)),
+            width: columns.filter(|columns| *columns > 0).unwrap_or(WIDTH_DEFAULT),
         };
-        let stdout = stream(std::io::stdout().is_terminal(), console::Term::stdout().size_checked());
-        let stderr = stream(std::io::stderr().is_terminal(), console::Term::stderr().size_checked());
+        let (stdout, stderr) = (stream(std::io::stdout().is_terminal()), stream(std::io::stderr().is_terminal()));
         let interactive = std::io::stdin().is_terminal() && stdout.terminal && stderr.terminal && !dumb;
         let theme = Theme::from_environment(stdout.style.is_enabled(), &variable);
         Self { stdout, stderr, interactive, theme }
@@ -78,9 +82,21 @@ impl Ui {
         Self { interactive: false, ..self.clone() }
     }
 
-    /// Columns for text on stdout.
+    /// Columns for text on stdout, as wide as the terminal is now.
     pub fn width(&self) -> usize {
-        self.stdout.width
+        self.stdout.columns(&console::Term::stdout())
+    }
+
+    fn conversation_width(&self) -> usize {
+        self.stderr.columns(&console::Term::stderr())
+    }
+
+    /// Hands a text to the terminal's clipboard (OSC 52); not every terminal takes it.
+    pub fn copy(&self, text: &str) {
+        use base64::Engine;
+        if self.stdout.terminal {
+            self.data(&format!("\x1b]52;c;{}\x07", base64::engine::general_purpose::STANDARD.encode(text)));
+        }
     }
 
     /// Whether stdout takes colours.
@@ -122,12 +138,12 @@ impl Ui {
 
     /// A text for stdout, each line wrapped to its width.
     pub fn wrapped(&self, text: &str) -> String {
-        wrap(text, self.stdout.width)
+        wrap(text, self.width())
     }
 
     /// Says something on stderr, wrapped to the terminal's width.
     pub fn say(&self, text: &str) {
-        self.say_as_is(&wrap(text, self.stderr.width));
+        self.say_as_is(&wrap(text, self.conversation_width()));
     }
 
     /// Says something on stderr that is laid out already.
@@ -157,7 +173,12 @@ impl Ui {
 
     /// A line that shows something going on; nothing is drawn where stderr is no terminal.
     pub fn progress(&self, text: &str) -> ProgressLine {
-        ProgressLine::start(self.stderr.terminal && self.interactive, self.stderr.style, self.stderr.width, text)
+        ProgressLine::start(
+            self.stderr.terminal && self.interactive,
+            self.stderr.style,
+            self.conversation_width(),
+            text,
+        )
     }
 }
 

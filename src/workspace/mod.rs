@@ -81,7 +81,7 @@ impl Workspace {
         }
         // Everything below `.tutorial` is of no concern to a repository around the workspace.
         let ignore = self.directory().join(".gitignore");
-        files::write_atomically(&ignore, b"*\n")
+        if ignore.exists() { Ok(()) } else { files::write_atomically(&ignore, b"*\n") }
     }
 }
 

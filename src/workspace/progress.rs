@@ -1,6 +1,6 @@
 //! The learner's progress: one small file, written atomically, kept by step id across upgrades.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,9 +50,9 @@ pub struct StepRecord {
     /// Whether its setup has run and its start has been kept.
     #[serde(default)]
     pub started: bool,
-    /// How many hints have been shown.
-    #[serde(default)]
-    pub hints: usize,
+    /// Which hints have been shown, by their place in the step.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hints: BTreeSet<usize>,
     /// Whether the solution was applied for the learner.
     #[serde(default)]
     pub solved: bool,
@@ -210,7 +210,7 @@ mod tests {
 
     fn progress() -> Progress {
         let mut progress = Progress::new("course", "course", "app", "embedded", "one");
-        progress.step_mut("one").hints = 2;
+        progress.step_mut("one").hints.insert(2);
         progress.variables.insert("good_commit".into(), "abc".into());
         progress.changed = 5;
         progress
