@@ -40,6 +40,7 @@ pub struct ListItem {
     pub content: Vec<Block>,
 }
 
+/// GitHub's five alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertKind {
     Note,
@@ -49,6 +50,7 @@ pub enum AlertKind {
     Caution,
 }
 
+/// How a table's column is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alignment {
     None,
@@ -57,6 +59,7 @@ pub enum Alignment {
     Right,
 }
 
+/// A piece of a paragraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inline {
     Text(String),

@@ -92,6 +92,7 @@ pub struct ReleaseProbe {
     pub absent: Option<bool>,
 }
 
+/// A page, asked for once.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HttpProbe {
     pub url: String,
@@ -112,6 +113,7 @@ pub struct FileProbe {
     pub matches: Option<String>,
 }
 
+/// A command, run by `sh` in the repository.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CommandProbe {
     pub run: String,

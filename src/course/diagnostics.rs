@@ -112,10 +112,12 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// How many there are of one severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.items.iter().filter(|item| item.severity == severity).count()
     }
 
+    /// Whether the course cannot be played.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
     }
@@ -246,10 +248,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds a mistake that keeps the course from being played.
     pub fn error(&mut self, file: &SourceFile, range: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.add(Severity::Error, Some(file.place(range)), message.into())
     }
 
+    /// Adds a mistake with which the course can still be played.
     pub fn warning(&mut self, file: &SourceFile, range: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.add(Severity::Warning, Some(file.place(range)), message.into())
     }

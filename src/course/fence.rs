@@ -38,10 +38,12 @@ impl Verb {
         (Self::Expect, "expect", &[]),
     ];
 
+    /// The verb that a word names.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, name, _)| *name == word).map(|(verb, ..)| *verb)
     }
 
+    /// The word in the info string.
     pub fn word(self) -> &'static str {
         self.row().1
     }
@@ -66,6 +68,7 @@ impl Verb {
         }
     }
 
+    /// All verbs, in the order in which they are listed to authors.
     pub fn words() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(_, word, _)| *word)
     }
@@ -84,10 +87,12 @@ pub struct Info {
 }
 
 impl Info {
+    /// The value of a key and where it stands.
     pub fn get(&self, key: &str) -> Option<&Spanned> {
         self.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
+    /// Whether the fence holds a shell script.
     pub fn is_shell(&self) -> bool {
         matches!(self.language.as_str(), "sh" | "bash" | "shell")
     }

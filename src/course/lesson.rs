@@ -34,6 +34,7 @@ pub struct Use {
     pub place: UsePlace,
 }
 
+/// Where a variable is used, which decides what an unknown name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsePlace {
     /// A declarative check, where every name must be declared.

@@ -45,6 +45,7 @@ pub struct SandboxNeeds {
     pub kinds: Vec<String>,
 }
 
+/// A program that the course uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
     pub name: String,
@@ -54,6 +55,7 @@ pub struct Tool {
     pub optional: bool,
 }
 
+/// One Markdown file: an introduction and steps.
 #[derive(Debug, Clone)]
 pub struct Lesson {
     /// The file's stem, `01-first-commit`.
@@ -76,6 +78,7 @@ impl std::fmt::Display for StepId {
     }
 }
 
+/// What is read, done and checked in one go.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub id: StepId,
@@ -107,6 +110,7 @@ impl Course {
         self.lessons.iter().flat_map(|lesson| lesson.steps.iter().map(move |step| (lesson, step)))
     }
 
+    /// The step of an id.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
         self.steps().map(|(_, step)| step).find(|step| step.id == *id)
     }
@@ -123,6 +127,7 @@ impl Step {
         self.body.iter().any(|part| matches!(part, Part::Run(_) | Part::Type(_) | Part::File(_)))
     }
 
+    /// The questions that the step asks.
     pub fn quizzes(&self) -> impl Iterator<Item = &Quiz> {
         self.body.iter().filter_map(|part| match part {
             Part::Quiz(quiz) => Some(quiz),
@@ -177,6 +182,7 @@ impl Part {
     }
 }
 
+/// A file that the step shows, and that the learner or the program writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePart {
     pub path: String,
@@ -188,6 +194,7 @@ pub struct FilePart {
     pub location: String,
 }
 
+/// What is done with a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileMode {
     Write,
@@ -204,12 +211,14 @@ pub struct Script {
     pub location: String,
 }
 
+/// An answer beside the solution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedScript {
     pub name: String,
     pub script: Script,
 }
 
+/// A variable that is kept when the step passes: the output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Save {
     pub name: String,
@@ -218,6 +227,7 @@ pub struct Save {
     pub location: String,
 }
 
+/// One hint; they are given in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// Shown only while the check of this name fails.
@@ -225,12 +235,14 @@ pub struct Hint {
     pub content: Vec<Block>,
 }
 
+/// A question with its options, one right at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiz {
     pub question: String,
     pub options: Vec<QuizOption>,
 }
 
+/// An answer to choose, and what is said when it is chosen. Texts are Markdown of one paragraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuizOption {
     pub text: String,

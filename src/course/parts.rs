@@ -90,6 +90,7 @@ pub struct StepReader {
 }
 
 impl StepReader {
+    /// A step that has only its heading.
     pub fn new(role: Role, id: StepId, title: String, location: String, id_span: Range<usize>) -> Self {
         let step = Step {
             id,

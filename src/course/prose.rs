@@ -22,6 +22,7 @@ pub struct Element {
     pub span: Range<usize>,
 }
 
+/// What an element is.
 #[derive(Debug)]
 pub enum ElementKind {
     /// A heading of any level; `id` from `{#id}`.

@@ -41,6 +41,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
 }
 
 impl Variables {
+    /// No variables.
     pub fn new() -> Self {
         Self::default()
     }
@@ -54,10 +55,12 @@ impl Variables {
         }
     }
 
+    /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.entries.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Forgets a name.
     pub fn remove(&mut self, name: &str) {
         self.entries.retain(|(known, _)| known != name);
     }
@@ -89,10 +92,12 @@ impl Variables {
         result
     }
 
+    /// Replaces the variables of prose.
     pub fn substitute_blocks(&self, blocks: &[Block]) -> Vec<Block> {
         blocks.iter().map(|block| self.substitute_block(block)).collect()
     }
 
+    /// Replaces the variables of one element.
     pub fn substitute_block(&self, block: &Block) -> Block {
         match block {
             Block::Heading { level, content } => Block::Heading { level: *level, content: self.inlines(content) },
@@ -151,18 +156,22 @@ impl Variables {
         }
     }
 
+    /// A script as it is shown.
     pub fn substitute_script(&self, script: &Script) -> Script {
         Script { text: self.substitute(&script.text), ..script.clone() }
     }
 
+    /// A file as it is written.
     pub fn substitute_file(&self, file: &FilePart) -> FilePart {
         FilePart { path: self.substitute(&file.path), text: self.substitute(&file.text), ..file.clone() }
     }
 
+    /// A hint as it is shown.
     pub fn substitute_hint(&self, hint: &Hint) -> Hint {
         Hint { when: hint.when.clone(), content: self.substitute_blocks(&hint.content) }
     }
 
+    /// A quiz as it is asked.
     pub fn substitute_quiz(&self, quiz: &Quiz) -> Quiz {
         let option = |option: &QuizOption| QuizOption {
             text: self.substitute(&option.text),

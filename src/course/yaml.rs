@@ -21,6 +21,7 @@ pub struct Node {
     pub kind: Kind,
 }
 
+/// What a value is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// `plain` is there for unquoted scalars, whose type depends on how they look.
@@ -261,10 +262,12 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Adds an error at a place of the file.
     pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.report.error(self.file, span.clone(), message)
     }
 
+    /// Adds a warning at a place of the file.
     pub fn warning(&mut self, span: &Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.report.warning(self.file, span.clone(), message)
     }
@@ -277,6 +280,7 @@ impl Reader<'_> {
         }
     }
 
+    /// `true` or `false`.
     pub fn boolean(&mut self, what: &str, node: &Node) -> Option<bool> {
         match node.to_value() {
             Value::Bool(value) => Some(value),
@@ -306,6 +310,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Reports a value of the wrong type.
     pub fn mistyped<T>(&mut self, what: &str, wanted: &str, node: &Node) -> Option<T> {
         let found = node.describe();
         self.error(&node.span, format!("{what} must be {wanted}, and this is {found}"));
@@ -352,6 +357,7 @@ impl<'n> Fields<'n> {
         Some(Self { what: what.to_owned(), span: node.span.clone(), entries })
     }
 
+    /// Keys, their places, and values, in order.
     pub fn entries(&self) -> impl Iterator<Item = &(&'n str, Range<usize>, &'n Node)> {
         self.entries.iter()
     }
@@ -361,6 +367,7 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|(name, ..)| *name == key).map_or(self.span.clone(), |(_, span, _)| span.clone())
     }
 
+    /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().find(|(name, ..)| *name == key).map(|(_, _, node)| *node)
     }
@@ -378,18 +385,22 @@ impl<'n> Fields<'n> {
         self.get(key).and_then(|node| reader.text(&format!("`{key}`"), node))
     }
 
+    /// The text of a key that must be there.
     pub fn required_text(&self, key: &str, reader: &mut Reader) -> Option<String> {
         self.require(key, reader).and_then(|node| reader.text(&format!("`{key}`"), node))
     }
 
+    /// The boolean of a key that may be missing.
     pub fn boolean(&self, key: &str, reader: &mut Reader) -> Option<bool> {
         self.get(key).and_then(|node| reader.boolean(&format!("`{key}`"), node))
     }
 
+    /// The number of a key that may be missing.
     pub fn number(&self, key: &str, range: std::ops::RangeInclusive<i64>, reader: &mut Reader) -> Option<i64> {
         self.get(key).and_then(|node| reader.number(&format!("`{key}`"), node, range))
     }
 
+    /// The texts of a key; none where it is missing.
     pub fn texts(&self, key: &str, reader: &mut Reader) -> Vec<String> {
         self.get(key).map(|node| reader.texts(&format!("`{key}`"), node)).unwrap_or_default()
     }

@@ -95,14 +95,15 @@ fn test(
     sandbox: &str,
 ) -> Result<Outcome, Failure> {
     let started = Instant::now();
-    let sessions = arguments.jobs.map_or_else(|| sessions_for(course), usize::from);
+    let resets = sandbox == "embedded";
+    let sessions = if resets { arguments.jobs.map_or_else(|| sessions_for(course), usize::from) } else { 1 };
     let home = scratch_directory()?;
     let style = host.ui.conversation_style();
     host.ui.say(&format!("{} on the sandbox `{sandbox}`", style.bold(&course.title)));
     let findings = std::thread::scope(|scope| {
         let (sender, words) = channel();
         for index in 0..sessions {
-            let (sender, share) = (sender.clone(), Share { index, of: sessions });
+            let (sender, share) = (sender.clone(), Share { index, of: sessions, resets });
             let directory = home.path().join(format!("session-{index}"));
             let beginning =
                 Beginning { reference: absolute(host, reference), directory: None, sandbox: Some(sandbox.to_owned()) };

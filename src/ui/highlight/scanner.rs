@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Token;
 
+/// A text, how far it has been scanned, and what was found.
 pub struct Scanner<'t> {
     text: &'t str,
     at: usize,
@@ -12,6 +13,7 @@ pub struct Scanner<'t> {
 }
 
 impl<'t> Scanner<'t> {
+    /// At the start of a text.
     pub fn new(text: &'t str) -> Self {
         Self { text, at: 0, spans: Vec::new() }
     }
@@ -21,10 +23,12 @@ impl<'t> Scanner<'t> {
         &self.text[self.at..]
     }
 
+    /// The character that comes next.
     pub fn next(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
+    /// Whether this comes next.
     pub fn starts_with(&self, start: &str) -> bool {
         self.rest().starts_with(start)
     }
@@ -136,6 +140,7 @@ impl<'t> Scanner<'t> {
         true
     }
 
+    /// The text in lines of pieces.
     pub fn lines(self) -> Vec<Vec<(&'t str, Token)>> {
         let mut lines = Vec::new();
         let mut spans = self.spans.into_iter().peekable();

@@ -13,10 +13,12 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// A text without what steers a terminal.
     pub fn new(text: impl AsRef<str>, dress: Dress) -> Self {
         Self { text: printable(text.as_ref()), dress, link: None }
     }
 
+    /// A text without a dress.
     pub fn plain(text: impl AsRef<str>) -> Self {
         Self::new(text, Dress::NONE)
     }
@@ -48,10 +50,12 @@ pub struct Line {
 }
 
 impl Line {
+    /// A line with nothing on it.
     pub fn blank() -> Self {
         Self::default()
     }
 
+    /// A line of prose.
     pub fn of(pieces: Vec<Piece>) -> Self {
         Self { pieces, verbatim: false }
     }
@@ -72,6 +76,7 @@ impl Line {
         self
     }
 
+    /// Writes the line, with what the theme takes; blanks at its end are left out.
     pub fn paint(&self, into: &mut String, theme: Theme) {
         let mut end = self.pieces.len();
         while end > 0 && self.pieces[end - 1].text.trim_end_matches(' ').is_empty() {
