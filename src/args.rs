@@ -20,7 +20,7 @@ Learn
   start        Begin a course, or go on where you were
   verify       Check the current step
   hint         Show the next hint
-  run          Run the commands that the step offers
+  run          Write the step's files and run its commands
   solve        Show the step's solution, then apply it
   status       Show how far you are
   shell        Open a shell with the sandbox's kubectl and werf
@@ -88,7 +88,7 @@ pub enum Command {
     Hint(WorkspaceArgs),
     /// Show the step's solution, then apply it
     Solve(SolveArgs),
-    /// Run the commands that the step offers
+    /// Do what the step offers: write its files, run its commands
     Run(WorkspaceArgs),
     /// Put git and cluster back to the start of this step, or of the course
     Reset(ResetArgs),

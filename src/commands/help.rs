@@ -35,7 +35,7 @@ pub fn solve(host: &Host, arguments: &SolveArgs) -> Result<Exit, Failure> {
 pub fn run(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
     let mut session = Session::open(host, arguments)?;
     if solution::offered(session.place()?.step).is_empty() {
-        return Err(Failure::new("this step offers no commands to run")
+        return Err(Failure::new("this step offers nothing to run")
             .hint("`tutorial start` shows the step; `tutorial shell` opens a shell to type in"));
     }
     session.prepare()?;

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use super::autoplay::Transcript;
 use super::moves::Advance;
-use super::state::{self, StepState};
+use super::solution::Deed;
+use super::state;
 use super::verify::{Patience, Report};
 use super::{Session, show, solution};
-use crate::course::model::{Part, Quiz};
+use crate::course::model::{Part, Quiz, Script};
 use crate::error::{Exit, Failure};
 use crate::ui::Choice;
 use crate::workspace::lock::SessionLock;
@@ -19,7 +20,6 @@ pub enum Action {
     AnswerQuiz,
     Shell,
     Run,
-    WriteFiles,
     Copy,
     Check,
     Hint,
@@ -60,12 +60,12 @@ pub fn menu(situation: Situation) -> Vec<Action> {
         }
     };
     offer(situation.open_quizzes > 0 && !to_do, Action::AnswerQuiz);
-    let to_run = situation.commands > 0 && !situation.ran && !situation.passed;
+    let offers = situation.commands + situation.files > 0;
+    let to_run = offers && !situation.ran && !situation.passed;
     offer(to_run && !situation.has_checks, Action::Run);
     offer(!to_do, Action::GoOn);
     offer(to_do, Action::Shell);
-    offer(situation.files > 0 && !situation.passed, Action::WriteFiles);
-    offer(situation.commands > 0 && (situation.has_checks || !to_run), Action::Run);
+    offer(offers && (situation.has_checks || !to_run), Action::Run);
     offer(situation.copies, Action::Copy);
     offer(situation.has_checks, Action::Check);
     offer(to_do && situation.hints_shown < situation.hints, Action::Hint);
@@ -87,8 +87,11 @@ fn label(action: Action, situation: Situation) -> String {
         Action::GoOn => "Go on".into(),
         Action::AnswerQuiz => count(situation.open_quizzes, "Answer the question", "Answer the questions"),
         Action::Shell => "Open a shell here".into(),
-        Action::Run => count(situation.commands, "Run the step's commands", "Run the step's commands"),
-        Action::WriteFiles => count(situation.files, "Write the step's file for me", "Write the step's files for me"),
+        Action::Run if situation.commands == 0 => {
+            count(situation.files, "Write the file for me", "Write the files for me")
+        }
+        Action::Run if situation.files == 0 => count(situation.commands, "Run the command", "Run the commands"),
+        Action::Run => "Write the files and run the commands".into(),
         Action::Copy => "Copy to the clipboard".into(),
         Action::Check => "Check this step".into(),
         Action::Hint => format!("Hint ({} of {})", situation.hints_shown + 1, situation.hints),
@@ -171,10 +174,10 @@ impl Session<'_> {
         let record = self.progress.step(place.id());
         let step = place.step;
         Ok(Situation {
-            passed: state::state_of(&self.progress, place.id()) != StepState::Current,
+            passed: record.settled,
             has_checks: !step.checks.is_empty(),
             open_quizzes: step.quizzes().count().saturating_sub(record.quizzes.len()),
-            commands: solution::offered(step).len(),
+            commands: step.body.iter().filter(|part| matches!(part, Part::Run(_))).count(),
             ran: self.ran.as_deref() == Some(place.id()),
             files: step.body.iter().filter(|part| matches!(part, Part::File(_))).count(),
             copies: step.body.iter().any(|part| matches!(part, Part::Copy(_))),
@@ -218,7 +221,6 @@ impl Session<'_> {
                 self.run_offered()?;
                 self.check(Patience::AsWritten)?;
             }
-            Action::WriteFiles => self.write_files()?,
             Action::Copy => self.copy()?,
             Action::Check => self.check(Patience::AsWritten)?,
             Action::Hint => self.hint()?,
@@ -296,43 +298,44 @@ impl Session<'_> {
         }
     }
 
-    /// Runs the step's offered commands on the learner's terminal.
+    /// Does what the step offers, on the learner's terminal: writes its files, runs its commands.
     pub fn run_offered(&mut self) -> Result<bool, Failure> {
         let environment = self.ready_environment()?;
-        let repository = self.workspace.repository();
-        let variables = self.variables();
-        let style = self.host.ui.conversation_style();
-        let place = self.place()?;
+        let deeds = solution::offered(self.place()?.step);
+        if self.would_overwrite(&deeds) {
+            let what = format!("what step {} offers", self.progress.current);
+            let _lock = self.lock("run")?;
+            self.keep_for_undo(&what)?;
+        }
         let mut all_well = true;
-        for script in solution::offered(place.step) {
-            let shown = variables.substitute_script(script);
-            for line in shown.text.trim_end().lines() {
-                self.host.ui.say_as_is(&format!("{} {line}", style.accent("$")));
-            }
-            let scene = self.host.scene(&repository, &environment);
-            let _foreground = self.host.interruptions.foreground();
-            let status = scene.run(&script.text).map_err(solution::no_shell)?;
-            if !status.success() {
-                all_well = false;
-                let ending = super::scripts::ending(Some(status));
-                self.host.ui.say_as_is(&style.dim(&format!("({ending})")));
+        for deed in deeds {
+            match deed {
+                Deed::Run(script) => all_well &= self.run_on_terminal(&script, &environment)?,
+                Deed::Write(file) => {
+                    let file = self.variables().substitute_file(&file);
+                    self.write_file(&file)?;
+                    self.host.ui.say(&format!("wrote {}", file.path));
+                }
             }
         }
         self.ran = Some(self.progress.current.clone());
         Ok(all_well)
     }
 
-    fn write_files(&mut self) -> Result<(), Failure> {
-        let variables = self.variables();
-        let body = self.place()?.step.body.clone();
-        for part in &body {
-            if let Part::File(file) = part {
-                let file = variables.substitute_file(file);
-                self.write_file(&file)?;
-                self.host.ui.say(&format!("wrote {}", file.path));
-            }
+    fn run_on_terminal(&self, script: &Script, environment: &[(String, String)]) -> Result<bool, Failure> {
+        let style = self.host.ui.conversation_style();
+        for line in self.variables().substitute(&script.text).trim_end().lines() {
+            self.host.ui.say_as_is(&format!("{} {line}", style.accent("$")));
         }
-        Ok(())
+        let repository = self.workspace.repository();
+        let scene = self.host.scene(&repository, environment);
+        let _foreground = self.host.interruptions.foreground();
+        let status = scene.run(&script.text).map_err(solution::no_shell)?;
+        if !status.success() {
+            let ending = super::scripts::ending(Some(status));
+            self.host.ui.say_as_is(&style.dim(&format!("({ending})")));
+        }
+        Ok(status.success())
     }
 
     /// Hands the step's texts for the clipboard to the terminal.
@@ -502,7 +505,10 @@ mod tests {
             doing,
             &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve, Action::Skip, Action::Back],
         );
-        check(Situation { files: 1, open_quizzes: 1, ..doing }, &[Action::Shell, Action::WriteFiles, Action::Run]);
+        check(
+            Situation { commands: 0, files: 1, open_quizzes: 1, ..doing },
+            &[Action::Shell, Action::Run, Action::Check],
+        );
         check(Situation { hints_shown: 3, ..doing }, &[Action::Shell, Action::Run, Action::Check, Action::Solve]);
         check(Situation { passed: true, ..doing }, &[Action::GoOn, Action::Run, Action::Check, Action::Shell]);
         check(Situation { passed: true, open_quizzes: 1, ..doing }, &[Action::AnswerQuiz, Action::GoOn]);

@@ -50,7 +50,7 @@ impl Session<'_> {
     }
 
     fn advance_from_last(&mut self) -> Result<Advance, Failure> {
-        if state::state_of(&self.progress, &self.progress.current) == state::StepState::Current {
+        if !self.progress.step(&self.progress.current).settled {
             let report = self.verify(None, Patience::AsWritten)?;
             if !report.passed() {
                 return Ok(Advance::NotYet(report));
@@ -64,7 +64,8 @@ impl Session<'_> {
         self.ready()?;
         let _lock = self.lock("next")?;
         id.clone_into(&mut self.progress.current);
-        self.progress.step_mut(id).started = false;
+        let record = self.progress.step_mut(id);
+        (record.started, record.settled) = (false, false);
         self.save()?;
         self.prepare_locked()
     }

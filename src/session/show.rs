@@ -62,7 +62,7 @@ impl Session<'_> {
         let step = place.step;
         let mut calls: Vec<(&str, &str)> = Vec::new();
         if !solution::offered(step).is_empty() {
-            calls.push(("tutorial run", "runs the commands above"));
+            calls.push(("tutorial run", "writes the files and runs the commands above"));
         }
         if !step.checks.is_empty() {
             calls.push(("tutorial verify", "checks this step"));

@@ -34,13 +34,14 @@ pub fn deeds(step: &Step) -> Vec<Deed> {
     }
 }
 
-/// The commands that a step offers to run.
-pub fn offered(step: &Step) -> Vec<&Script> {
-    let scripts = step.body.iter().filter_map(|part| match part {
-        Part::Run(script) => Some(script),
+/// What a step offers to do for the learner: its files and its commands, in order.
+pub fn offered(step: &Step) -> Vec<Deed> {
+    let deeds = step.body.iter().filter_map(|part| match part {
+        Part::Run(script) => Some(Deed::Run(script.clone())),
+        Part::File(file) => Some(Deed::Write(file.clone())),
         _ => None,
     });
-    scripts.collect()
+    deeds.collect()
 }
 
 impl Session<'_> {
@@ -120,6 +121,17 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file of the learner's, of another content, stands where one of these deeds writes.
+    pub fn would_overwrite(&self, deeds: &[Deed]) -> bool {
+        let variables = self.variables();
+        let repository = self.workspace.repository();
+        deeds.iter().any(|deed| match deed {
+            Deed::Write(file) => std::fs::read(repository.join(&file.path))
+                .is_ok_and(|found| found != variables.substitute(&file.text).as_bytes()),
+            Deed::Run(_) => false,
+        })
     }
 
     /// Writes a lesson's file into the repository.
@@ -205,7 +217,7 @@ mod tests {
         let mut step = course.lessons[0].steps[0].clone();
         step.body = vec![Part::Type(script("type")), Part::Copy(script("copy")), Part::Run(script("run"))];
         assert_eq!(deeds(&step), [Deed::Run(script("type")), Deed::Run(script("run"))]);
-        assert_eq!(offered(&step), [&script("run")]);
+        assert_eq!(offered(&step), [Deed::Run(script("run"))]);
         step.solution = Some(script("solve"));
         assert_eq!(deeds(&step), [Deed::Run(script("solve"))]);
     }

@@ -148,12 +148,14 @@ pub fn may_walk_on(course: &Course, progress: &Progress) -> bool {
 pub fn pass(progress: &mut Progress, id: &str, now: i64) {
     let record = progress.step_mut(id);
     record.outcome = Some(Outcome::Done);
+    record.settled = true;
     record.ended = Some(now);
 }
 
 /// Notes that a step was left by its solution; one that had been done stays done.
 pub fn skip(progress: &mut Progress, id: &str, now: i64) {
     let record = progress.step_mut(id);
+    record.settled = true;
     if record.outcome.is_none() {
         record.outcome = Some(Outcome::Skipped);
         record.ended = Some(now);
@@ -164,11 +166,12 @@ pub fn skip(progress: &mut Progress, id: &str, now: i64) {
 /// there, so the steps behind it begin anew when they are reached.
 pub fn rewind(course: &Course, progress: &mut Progress, id: &str) {
     id.clone_into(&mut progress.current);
+    progress.step_mut(id).settled = false;
     let behind: Vec<&str> =
         places(course).skip_while(|place| place.id() != id).skip(1).map(|place| place.step.id.0.as_str()).collect();
     for id in behind {
         if let Some(record) = progress.steps.get_mut(id) {
-            record.started = false;
+            (record.started, record.settled) = (false, false);
         }
     }
 }

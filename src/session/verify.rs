@@ -187,6 +187,7 @@ impl Session<'_> {
         }
         let id = &report.step;
         self.progress.step_mut(id).attempts += 1;
+        self.progress.step_mut(id).settled = report.passed();
         if report.passed() {
             state::pass(&mut self.progress, id, Host::now());
             self.keep_variables(id)?;

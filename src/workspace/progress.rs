@@ -47,6 +47,9 @@ pub struct StepRecord {
     /// How it ended, where it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Whether it passes on the state that is there: not after a move to its start or before.
+    #[serde(default)]
+    pub settled: bool,
     /// Whether its setup has run and its start has been kept.
     #[serde(default)]
     pub started: bool,

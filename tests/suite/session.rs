@@ -394,7 +394,7 @@ fn mistakes_are_told_with_a_way_on() {
     check(&["start", "--sandbox", "existing"], 2, "not available", "--sandbox embedded");
     home.tutorial(&["start", &small()]).expect(0);
     check(&["goto", "secnd"], 2, "error: the course has no step `secnd`", "did you mean `second`?");
-    check(&["run"], 1, "offers no commands", "`tutorial shell`");
+    check(&["run"], 1, "offers nothing to run", "`tutorial shell`");
     check(&["remove"], 2, "has to be confirmed", "--yes");
 }
 
