@@ -1,6 +1,7 @@
 //! An embedded API server in the test's own process, and a client that sends it plain requests.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tutorial::cluster::embedded::api::{self, NoPods, PodAccess, Settings};
+use tutorial::cluster::embedded::controllers;
 use tutorial::cluster::embedded::registry::Registry;
 
 pub const ADMIN: &str = "admin-token";
@@ -28,6 +30,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    #[allow(dead_code)] // For tests that ask for it.
     pub headers: http::HeaderMap,
     pub body: Bytes,
 }
@@ -42,6 +45,18 @@ impl Server {
     /// The API alone: no controllers, no node.
     pub async fn start() -> Self {
         Self::over(Registry::in_memory(), Arc::new(NoPods)).await
+    }
+
+    /// The API with controllers, no node.
+    pub async fn with_controllers() -> Self {
+        let server = Self::start().await;
+        let options = controllers::Options {
+            time_factor: 1.0,
+            certificate_authority_pem: server.authority_pem.clone(),
+            api_port: server.port,
+        };
+        controllers::start(Arc::clone(&server.registry), options);
+        server
     }
 
     pub async fn over(registry: Arc<Registry>, pods: Arc<dyn PodAccess>) -> Self {
@@ -73,6 +88,18 @@ impl Server {
         };
         tokio::spawn(api::serve(listener, Arc::new(tls), Arc::clone(&registry), pods, settings));
         Self { registry, port, authority_pem: certified.cert.pem(), client: Arc::new(client) }
+    }
+
+    /// Returns once controllers and node have written nothing for a while.
+    pub async fn settled(&self) {
+        let (mut revision, mut since) = (self.registry.revision(), Instant::now());
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while since.elapsed() < Duration::from_millis(60) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if self.registry.revision() != revision {
+                (revision, since) = (self.registry.revision(), Instant::now());
+            }
+        }
     }
 
     /// A TLS connection of its own.

@@ -60,7 +60,6 @@ fn virtuals(group: &str) -> &'static [Virtual] {
         Virtual { plural, singular, kind: review, namespaced }
     }
     match group {
-        "" => &[const { review("bindings", "binding", "Binding", true) }],
         "authentication.k8s.io" => &[
             const { review("selfsubjectreviews", "selfsubjectreview", "SelfSubjectReview", false) },
             const { review("tokenreviews", "tokenreview", "TokenReview", false) },

@@ -25,9 +25,9 @@ pub(super) async fn review(context: &Context, request: Request<Incoming>, review
     if request.method() != http::Method::POST {
         return Err(answer::method_not_allowed());
     }
-    let content_type = decode::content_type(request.headers()).to_owned();
+    let headers = request.headers().clone();
     let body = decode::read_body(request.into_body()).await?;
-    let mut asked = decode::decode(&content_type, &body, review.kind())?.value;
+    let mut asked = decode::decode(decode::content_type(&headers), &body, review.kind())?.value;
     if !asked.is_object() {
         return Err(errors::bad_request(format!("the body is not a {}", review.kind())));
     }
@@ -41,7 +41,11 @@ pub(super) async fn review(context: &Context, request: Request<Incoming>, review
             asked["metadata"]["creationTimestamp"] = timestamp(Timestamp::now()).into();
             json!({"userInfo": user_info(&context.user)})
         }
-        Review::SelfSubjectAccess => access_status(&context.user, &asked["spec"]),
+        Review::SelfSubjectAccess => {
+            let manager = &objects::writer(&context.query, &headers, "").field_manager;
+            asked["metadata"]["managedFields"] = managed_fields(review, &asked["spec"], manager);
+            access_status(&context.user, &asked["spec"])
+        }
         Review::SubjectAccess => {
             let name = asked.pointer("/spec/user").and_then(Value::as_str).unwrap_or_default().to_owned();
             let access = if name == "kubernetes-admin" { Access::All } else { Access::Own };
@@ -51,6 +55,25 @@ pub(super) async fn review(context: &Context, request: Request<Incoming>, review
         Review::Token => token_status(context, &asked),
     };
     Ok(answer::json(201, &asked))
+}
+
+/// What the asker set, as Kubernetes records it even of what it does not keep.
+fn managed_fields(review: Review, spec: &Value, manager: &str) -> Value {
+    let mut fields = serde_json::Map::new();
+    for (key, value) in spec.as_object().into_iter().flatten() {
+        let mut set = json!({});
+        if let Some(members) = value.as_object() {
+            set["."] = json!({});
+            for member in members.keys() {
+                set[format!("f:{member}")] = json!({});
+            }
+        }
+        fields.insert(format!("f:{key}"), set);
+    }
+    json!([{
+        "manager": manager, "operation": "Update", "apiVersion": review.api_version(),
+        "time": timestamp(Timestamp::now()), "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": fields},
+    }])
 }
 
 fn access_status(user: &User, spec: &Value) -> Value {

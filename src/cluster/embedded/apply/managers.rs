@@ -89,15 +89,26 @@ impl Managers {
                 && entry.subresource == manager.subresource
         });
         let Some(position) = position else {
-            self.entries.push(Entry::new(manager, Operation::Apply, api_version, set));
+            let timeless = Manager { now: "", ..manager.clone() };
+            self.entries.push(Entry::new(&timeless, Operation::Apply, api_version, set));
             return FieldSet::default();
         };
         let entry = &mut self.entries[position];
-        if entry.set != set || entry.api_version != api_version {
-            entry.time = manager.now.into();
-        }
         entry.api_version = api_version.into();
         std::mem::replace(&mut entry.set, set)
+    }
+
+    /// Notes the time of an apply; Kubernetes does so only where the object itself changed, and keeps an applier that
+    /// changed nothing without any.
+    pub fn stamp_applied(&mut self, manager: &Manager<'_>) {
+        for entry in &mut self.entries {
+            if entry.operation == Operation::Apply
+                && entry.manager == manager.name
+                && entry.subresource == manager.subresource
+            {
+                entry.time = manager.now.into();
+            }
+        }
     }
 
     /// Adds what the updater changed to its set.

@@ -64,8 +64,22 @@ pub fn apply(
     let last = managers.replace_applied(manager, &kind.api_version(), set);
     let mut result = prune(shape, merged, &last, &managers.owned());
     managers.drop_what_is_gone(&typed::compare(shape, Some(base), Some(&result)).removed);
+    if live.is_none_or(|live| !same_but_managers(live, &result)) {
+        managers.stamp_applied(manager);
+    }
     managers.write_to(&mut result);
     Ok(result)
+}
+
+fn same_but_managers(live: &Value, result: &Value) -> bool {
+    let without_managers = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        object
+    };
+    without_managers(live) == without_managers(result)
 }
 
 /// Records in `new` what `manager` changed by a create, update or patch (operation `Update`).
