@@ -9,6 +9,8 @@ mod pod;
 mod tests;
 mod validation;
 
+pub use pod::quantity;
+
 use serde_json::Value;
 
 use super::apply;

@@ -1,0 +1,209 @@
+//! Commands in a container: what the built-in server can answer for, and a plain word about what it cannot.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::pod::Pod;
+use super::program::split_words;
+use super::web::{Query, Site};
+use super::{kind, proxy};
+
+/// What a command came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    fn out(text: impl Into<String>) -> Self {
+        Self { stdout: text.into(), ..Self::default() }
+    }
+
+    fn failed(code: i32, text: impl Into<String>) -> Self {
+        Self { code, stderr: text.into(), ..Self::default() }
+    }
+}
+
+/// Runs a command in the container.
+pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
+    let Some(live) = pod.live(index) else { return Output::failed(1, "the container is not running\n") };
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let Some((first, rest)) = words.split_first() else { return Output::default() };
+    match (first.rsplit('/').next().unwrap_or(first), rest) {
+        ("sh" | "bash" | "ash", [flag, text, ..]) if flag.starts_with('-') && flag.ends_with('c') => shell(pod, index, text),
+        ("true" | ":", _) => Output::default(),
+        ("false", _) => Output { code: 1, ..Output::default() },
+        ("exit", []) => Output::default(),
+        ("exit", [code]) => Output { code: code.parse().unwrap_or(2), ..Output::default() },
+        ("echo", ["-n", words @ ..]) => Output::out(words.join(" ")),
+        ("echo", words) => Output::out(format!("{}\n", words.join(" "))),
+        ("hostname", []) => Output::out(format!("{}\n", pod.name)),
+        ("date", []) => Output::out(Timestamp::now().strftime("%a %b %e %H:%M:%S UTC %Y\n").to_string()),
+        ("whoami", []) => Output::out("root\n"),
+        ("pwd", []) => Output::out("/\n"),
+        ("env" | "printenv", []) => {
+            Output::out(live.environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>())
+        }
+        ("printenv", [name]) => match live.environment.get(*name) {
+            Some(value) => Output::out(format!("{value}\n")),
+            None => Output { code: 1, ..Output::default() },
+        },
+        ("cat", paths) if !paths.is_empty() => cat(paths, &live.files),
+        ("ls", paths) => ls(paths, &live.files),
+        ("nginx", flags) => nginx(pod, flags, &live),
+        ("curl", arguments) => fetch(pod, arguments, true),
+        ("wget", arguments) => fetch(pod, arguments, false),
+        (name, _) => Output::failed(
+            127,
+            format!(
+                "the embedded sandbox cannot run {name:?} in a container: it answers for cat, ls, env, echo, hostname, date, nginx -t, curl and wget. A real container runs it: tutorial start --sandbox kind\n"
+            ),
+        ),
+    }
+}
+
+fn shell(pod: &Arc<Pod>, index: usize, text: &str) -> Output {
+    if text.contains(['|', '`', '>', '<', '(']) {
+        let why = format!("the embedded sandbox's shell has no pipes, redirections or substitutions: {text}\n");
+        return Output::failed(2, why);
+    }
+    let mut all = Output::default();
+    for part in text.split([';', '\n']) {
+        for command in part.split("&&") {
+            let expanded = expand(command, pod, index);
+            let words = split_words(&expanded);
+            if words.is_empty() {
+                continue;
+            }
+            let ends = words[0] == "exit";
+            let output = run(pod, index, &words);
+            all.stdout.push_str(&output.stdout);
+            all.stderr.push_str(&output.stderr);
+            all.code = output.code;
+            if ends {
+                return all;
+            }
+            if output.code != 0 {
+                break;
+            }
+        }
+    }
+    all
+}
+
+fn expand(command: &str, pod: &Arc<Pod>, index: usize) -> String {
+    match pod.live(index) {
+        Some(live) if command.contains('$') => super::environment::substitute(command, &live.environment),
+        _ => command.into(),
+    }
+}
+
+type Files = super::super::images::FileTree;
+
+fn cat(paths: &[&str], files: &Files) -> Output {
+    let mut output = Output::default();
+    for path in paths {
+        match files.get(*path) {
+            Some(content) => output.stdout.push_str(&String::from_utf8_lossy(content)),
+            None => {
+                output.stderr.push_str(&format!("cat: {path}: No such file or directory\n"));
+                output.code = 1;
+            }
+        }
+    }
+    output
+}
+
+fn ls(arguments: &[&str], files: &Files) -> Output {
+    let paths: Vec<&&str> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let path = paths.first().map_or("/", |path| path.trim_end_matches('/'));
+    if files.contains_key(path) {
+        return Output::out(format!("{path}\n"));
+    }
+    let prefix = format!("{path}/").replace("//", "/");
+    let mut names: Vec<&str> = files
+        .range(prefix.clone()..)
+        .take_while(|(file, _)| file.starts_with(&prefix))
+        .filter_map(|(file, _)| file[prefix.len()..].split('/').next())
+        .collect();
+    names.dedup();
+    if names.is_empty() {
+        return Output::failed(2, format!("ls: cannot access '{path}': No such file or directory\n"));
+    }
+    Output::out(names.iter().map(|name| format!("{name}\n")).collect::<String>())
+}
+
+fn nginx(pod: &Arc<Pod>, flags: &[&str], live: &super::container::Live) -> Output {
+    match flags {
+        ["-t" | "-T"] => match Site::start(Arc::clone(&live.files), &pod.name, Timestamp::now()) {
+            Ok(_) => Output {
+                stderr: "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful\n".into(),
+                ..Output::default()
+            },
+            Err(error) => Output::failed(1, format!("nginx: {error}\nnginx: configuration file /etc/nginx/nginx.conf test failed\n")),
+        },
+        ["-v"] => Output { stderr: "nginx version: nginx/1.29.3\n".into(), ..Output::default() },
+        ["-s", "reload"] => Output::default(),
+        _ => Output::failed(1, "the embedded sandbox's nginx knows -t, -v and -s reload\n"),
+    }
+}
+
+fn fetch(pod: &Arc<Pod>, arguments: &[&str], curl: bool) -> Output {
+    let Some(url) = arguments.iter().find(|argument| !argument.starts_with('-') && **argument != "-") else {
+        return Output::failed(2, "no URL\n");
+    };
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+    let port = port.parse().unwrap_or(80);
+    let target = format!("/{path}");
+    let query =
+        Query { target: &target, host: authority, port, remote: "127.0.0.1", user_agent: if curl { "curl/8.14" } else { "Wget" }, ..Query::default() };
+    let answer = match host {
+        "localhost" | "127.0.0.1" => pod.answer(&query, Timestamp::now()),
+        host => peer(pod, host, port).and_then(|(peer, port)| peer.answer(&Query { port, ..query }, Timestamp::now())),
+    };
+    match answer {
+        None => Output::failed(7, format!("curl: (7) Failed to connect to {host} port {port}: Could not connect to server\n")),
+        Some(answer) if answer.status >= 400 && (!curl || arguments.iter().any(|flag| flag.contains('f') && flag.starts_with('-'))) => {
+            Output::failed(if curl { 22 } else { 1 }, format!("The requested URL returned error: {}\n", answer.status))
+        }
+        Some(answer) => Output::out(String::from_utf8_lossy(&answer.body)),
+    }
+}
+
+/// A pod by its address, or one behind a Service's name or address.
+fn peer(pod: &Arc<Pod>, host: &str, port: u16) -> Option<(Arc<Pod>, u16)> {
+    let shared = &pod.shared;
+    let by_address = |address: &str| shared.all_pods().into_iter().find(|pod| pod.address() == address);
+    if let Some(found) = by_address(host) {
+        return Some((found, port));
+    }
+    let mut parts = host.split('.');
+    let (name, namespace) = (parts.next()?, parts.next().unwrap_or(&pod.namespace));
+    let services = shared.registry.list(kind("Service"), None);
+    let service = services.iter().find(|service| {
+        (*service.name == *name && *service.namespace == *namespace) || service.value()["spec"]["clusterIP"] == host
+    })?;
+    let object = service.value();
+    let ports = object["spec"]["ports"].as_array()?.clone();
+    let found = ports.iter().find(|candidate| candidate["port"].as_u64() == Some(port.into()))?;
+    let backends = proxy::backends(shared, &service.namespace, &service.name, found["name"].as_str().unwrap_or_default());
+    let backend = backends.first()?;
+    by_address(&backend.address).map(|pod| (pod, backend.port))
+}
+
+/// The index of a container by its name; the first where none is named.
+pub fn container_index(pod: &Pod, name: &str) -> Option<usize> {
+    let object = pod.object();
+    let list = |key: &str| -> Vec<Value> { object["spec"][key].as_array().cloned().unwrap_or_default() };
+    let inits = list("initContainers");
+    if name.is_empty() {
+        return Some(inits.len());
+    }
+    inits.iter().chain(&list("containers")).position(|container| container["name"] == name)
+}

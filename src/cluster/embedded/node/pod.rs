@@ -1,0 +1,406 @@
+//! A pod on this node: its stages from the sandbox to the end, and its status, of which it is the only writer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::super::events::{Telling, reference};
+use super::super::registry::{Deletion, Entry};
+use super::container::{self, Live};
+use super::log::Log;
+use super::status::{self, ContainerView, PodView, Stage, Terminated};
+use super::volumes::{self, VolumeFiles};
+use super::web::{Answer, Query};
+use super::{Shared, kind, status_writer};
+
+/// How long a changed ConfigMap takes to reach the pods that mount it; a real kubelet takes up to a minute more.
+const SOURCES_AFTER_SECONDS: f64 = 20.0;
+
+/// A pod that is bound to this node.
+#[derive(Debug)]
+pub struct Pod {
+    pub shared: Arc<Shared>,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    object: Mutex<Value>,
+    state: Mutex<PodView>,
+    live: Mutex<HashMap<usize, Live>>,
+    /// The logs of each container's last run and of the one before.
+    logs: Mutex<HashMap<usize, (Arc<Log>, Option<Arc<Log>>)>>,
+    volumes: Mutex<Arc<VolumeFiles>>,
+    /// Set where the pod is to go: `Some(seconds)` by its grace period, `None` as long as it stays.
+    ending: watch::Sender<Option<i64>>,
+    sources: watch::Sender<u64>,
+}
+
+impl Pod {
+    pub fn new(shared: Arc<Shared>, entry: &Entry, object: Value) -> Arc<Self> {
+        let state = initial_view(&object);
+        Arc::new(Self {
+            shared,
+            namespace: entry.namespace.to_string(),
+            name: entry.name.to_string(),
+            uid: entry.uid.to_string(),
+            ending: watch::Sender::new(ending(&object)),
+            object: Mutex::new(object),
+            state: Mutex::new(state),
+            live: Mutex::default(),
+            logs: Mutex::default(),
+            volumes: Mutex::default(),
+            sources: watch::Sender::new(0),
+        })
+    }
+
+    /// The object was written.
+    pub fn changed(&self, entry: &Entry) {
+        let object = entry.value();
+        let ending = ending(&object);
+        *lock(&self.object) = object;
+        if ending.is_some() {
+            self.ending.send_if_modified(|before| std::mem::replace(before, ending) != ending);
+        }
+    }
+
+    /// The object is gone without this node's doing.
+    pub fn abandon(&self) {
+        self.ending.send_replace(Some(0));
+    }
+
+    /// A ConfigMap or Secret was written.
+    pub fn source_changed(&self, entry: &Entry) {
+        if *entry.namespace == *self.namespace {
+            self.sources.send_modify(|count| *count += 1);
+        }
+    }
+
+    pub fn object(&self) -> Value {
+        lock(&self.object).clone()
+    }
+
+    pub fn address(&self) -> String {
+        lock(&self.state).address.clone()
+    }
+
+    pub fn sources(&self) -> watch::Receiver<u64> {
+        self.sources.subscribe()
+    }
+
+    /// What the container runs at the moment.
+    pub fn live(&self, index: usize) -> Option<Live> {
+        lock(&self.live).get(&index).cloned()
+    }
+
+    pub fn set_live(&self, index: usize, live: Option<Live>) {
+        if let Some(live) = &live {
+            lock(&self.logs).insert(index, (Arc::clone(&live.log), live.previous.clone()));
+        }
+        match live {
+            Some(live) => lock(&self.live).insert(index, live),
+            None => lock(&self.live).remove(&index),
+        };
+    }
+
+    /// The container's log, or that of the run before; of a container that has ended, too.
+    pub fn log(&self, index: usize, previous: bool) -> Option<Arc<Log>> {
+        let logs = lock(&self.logs);
+        let (last, before) = logs.get(&index)?;
+        if previous { before.clone() } else { Some(Arc::clone(last)) }
+    }
+
+    pub fn volumes(&self) -> Arc<VolumeFiles> {
+        Arc::clone(&lock(&self.volumes))
+    }
+
+    /// Changes what the status shows of a container and writes it.
+    pub fn update(&self, index: usize, change: impl FnOnce(&mut ContainerView)) {
+        {
+            let mut state = lock(&self.state);
+            let inits = state.init_containers.len();
+            let view = if index < inits { &mut state.init_containers[index] } else { &mut state.containers[index - inits] };
+            change(view);
+        }
+        self.publish();
+    }
+
+    pub fn view(&self, index: usize) -> ContainerView {
+        let state = lock(&self.state);
+        let inits = state.init_containers.len();
+        if index < inits { state.init_containers[index].clone() } else { state.containers[index - inits].clone() }
+    }
+
+    /// The container's part of the spec; init containers are counted first.
+    pub fn spec(&self, index: usize) -> Value {
+        let object = lock(&self.object);
+        let list = |key: &str| object["spec"][key].as_array().cloned().unwrap_or_default();
+        let inits = list("initContainers");
+        if index < inits.len() { inits[index].clone() } else { list("containers").get(index - inits.len()).cloned().unwrap_or_default() }
+    }
+
+    pub fn is_init(&self, index: usize) -> bool {
+        index < lock(&self.state).init_containers.len()
+    }
+
+    /// Tells an event about a container.
+    pub fn tell(&self, index: usize, telling: &Telling) {
+        let part = if self.is_init(index) { "initContainers" } else { "containers" };
+        let field = format!("spec.{part}{{{}}}", self.view(index).name);
+        let about = reference(kind("Pod"), &lock(&self.object), &field);
+        self.shared.kubelet.tell(&about, telling, Timestamp::now());
+    }
+
+    fn tell_of_pod(&self, telling: &Telling) {
+        let about = reference(kind("Pod"), &lock(&self.object), "");
+        self.shared.kubelet.tell(&about, telling, Timestamp::now());
+    }
+
+    /// The number of a port that a probe gives by number or by name.
+    pub fn port(&self, index: usize, port: &Value) -> u16 {
+        let by_name = || {
+            let spec = self.spec(index);
+            let ports = spec["ports"].as_array().cloned().unwrap_or_default();
+            ports.iter().find(|candidate| candidate["name"] == *port).and_then(|found| found["containerPort"].as_u64())
+        };
+        port.as_u64().or_else(by_name).and_then(|port| u16::try_from(port).ok()).unwrap_or(0)
+    }
+
+    pub fn listens(&self, port: u16) -> bool {
+        lock(&self.live).values().any(|live| live.site.as_ref().is_some_and(|site| site.listens(port)))
+    }
+
+    /// Answers a query by the container that listens on its port, and writes its access log.
+    pub fn answer(&self, query: &Query<'_>, now: Timestamp) -> Option<Answer> {
+        let live = lock(&self.live).values().find(|live| live.site.as_ref().is_some_and(|site| site.listens(query.port))).cloned()?;
+        let answer = live.site.as_ref()?.answer(query, now)?;
+        if let Some(line) = &answer.log {
+            live.log.write(line, now);
+        }
+        Some(answer)
+    }
+
+    /// Writes the status, where it changed.
+    pub fn publish(&self) {
+        let view = lock(&self.state).clone();
+        let now = Timestamp::now();
+        let written = self.shared.registry.modify(kind("Pod"), &self.namespace, &self.name, &status_writer(), false, |live| {
+            let mut pod = live.clone();
+            if pod["metadata"]["uid"] == self.uid.as_str() {
+                pod["status"] = status::compute(&view, live, now);
+            }
+            Ok(pod)
+        });
+        if let Ok(entry) = written {
+            *lock(&self.object) = entry.value();
+        }
+    }
+
+    fn never_restarts(&self) -> bool {
+        lock(&self.object)["spec"]["restartPolicy"] != "Always"
+    }
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn ending(object: &Value) -> Option<i64> {
+    object.pointer("/metadata/deletionTimestamp")?;
+    Some(object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(30))
+}
+
+/// A new pod's view, or the one that its status shows where the node has been started anew.
+fn initial_view(object: &Value) -> PodView {
+    let moment = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+    let views = |specs: &str, statuses: &str| -> Vec<ContainerView> {
+        let before = object["status"][statuses].as_array().cloned().unwrap_or_default();
+        let specs = object["spec"][specs].as_array().cloned().unwrap_or_default();
+        specs.iter().map(|spec| container_view(spec, before.iter().find(|status| status["name"] == spec["name"]))).collect()
+    };
+    let init_containers = views("initContainers", "initContainerStatuses");
+    PodView {
+        started: moment(&object["status"]["startTime"]).unwrap_or_else(Timestamp::now),
+        address: object["status"]["podIP"].as_str().unwrap_or_default().into(),
+        initialized: init_containers.is_empty(),
+        init_containers,
+        containers: views("containers", "containerStatuses"),
+        over: matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed")),
+    }
+}
+
+fn container_view(spec: &Value, before: Option<&Value>) -> ContainerView {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let moment = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+    let restarts = before.and_then(|status| status["restartCount"].as_u64()).and_then(|count| u32::try_from(count).ok());
+    let since = before.and_then(|status| moment(&status["state"]["running"]["startedAt"]));
+    ContainerView {
+        name: text(&spec["name"]),
+        image: text(&spec["image"]),
+        image_id: String::new(),
+        container_id: before.map(|status| text(&status["containerID"])).unwrap_or_default(),
+        stage: match since {
+            Some(since) => Stage::Running { since },
+            None => Stage::Waiting { reason: "ContainerCreating", message: String::new() },
+        },
+        last: None,
+        ready: false,
+        started: false,
+        restarts: restarts.unwrap_or(0),
+    }
+}
+
+/// Walks the pod through its life.
+pub async fn run(pod: Arc<Pod>) {
+    let mut ending = pod.ending.subscribe();
+    tokio::select! {
+        () = live(Arc::clone(&pod)) => {}
+        _ = ending.wait_for(Option::is_some) => {}
+    }
+    let _ = ending.wait_for(Option::is_some).await;
+    end(&pod).await;
+}
+
+/// From the sandbox to the last container; returns when no container will start again.
+async fn live(pod: Arc<Pod>) {
+    if lock(&pod.state).over {
+        return;
+    }
+    let inits = lock(&pod.state).init_containers.len();
+    if inits > 0 {
+        let mut state = lock(&pod.state);
+        state.initialized = false;
+        for view in &mut state.containers {
+            view.stage = Stage::Waiting { reason: "PodInitializing", message: String::new() };
+        }
+    }
+    pod.publish();
+    set_up_volumes(&pod).await;
+    let address = pod.address();
+    if address.is_empty() {
+        let address = pod.shared.next_address();
+        lock(&pod.state).address = address;
+    }
+    for index in 0..inits {
+        if !container::run(Arc::clone(&pod), index).await {
+            lock(&pod.state).over = true;
+            pod.publish();
+            return;
+        }
+    }
+    lock(&pod.state).initialized = true;
+    let count = lock(&pod.state).containers.len();
+    let mut tasks = JoinSet::new();
+    for index in inits..inits + count {
+        tasks.spawn(container::run(Arc::clone(&pod), index));
+    }
+    tasks.spawn(follow_sources(Arc::clone(&pod)));
+    let mut left = count;
+    while left > 0 && tasks.join_next().await.is_some() {
+        left -= 1;
+    }
+    if pod.never_restarts() {
+        lock(&pod.state).over = true;
+        pod.publish();
+    }
+}
+
+/// Waits until every volume's source is there.
+async fn set_up_volumes(pod: &Arc<Pod>) {
+    let mut sources = pod.sources.subscribe();
+    loop {
+        sources.borrow_and_update();
+        match volumes::resolve(&pod.shared.registry, &pod.object()) {
+            Ok(files) => {
+                *lock(&pod.volumes) = Arc::new(files);
+                return;
+            }
+            Err(missing) => {
+                let message = format!("MountVolume.SetUp failed for volume \"{}\" : {}", missing.volume, missing.why);
+                pod.tell_of_pod(&Telling::warning("FailedMount", message));
+                let again = pod.shared.scaled(30.0).max(Duration::from_millis(100));
+                let _ = tokio::time::timeout(again, sources.changed()).await;
+            }
+        }
+    }
+}
+
+/// Brings changed ConfigMaps and Secrets to the containers that mount them. Never returns.
+async fn follow_sources(pod: Arc<Pod>) -> bool {
+    let mut sources = pod.sources.subscribe();
+    while sources.changed().await.is_ok() {
+        tokio::time::sleep(pod.shared.scaled(SOURCES_AFTER_SECONDS)).await;
+        let Ok(files) = volumes::resolve(&pod.shared.registry, &pod.object()) else { continue };
+        if *pod.volumes() == files {
+            continue;
+        }
+        *lock(&pod.volumes) = Arc::new(files);
+        let indexes: Vec<usize> = lock(&pod.live).keys().copied().collect();
+        for index in indexes {
+            container::refresh_files(&pod, index);
+        }
+    }
+    std::future::pending().await
+}
+
+/// Takes the pod down: containers stop, the last status is written, the object goes.
+async fn end(pod: &Arc<Pod>) {
+    let running: Vec<usize> = lock(&pod.live).keys().copied().collect();
+    for index in &running {
+        pod.tell(*index, &Telling::normal("Killing", format!("Stopping container {}", pod.view(*index).name)));
+    }
+    pod.publish(); // the kubelet has seen the deletion
+    let now = Timestamp::now();
+    for index in running {
+        if let Some(live) = pod.live(index) {
+            live.log.end();
+        }
+        pod.set_live(index, None);
+    }
+    {
+        let mut state = lock(&pod.state);
+        state.over = true;
+        let state = &mut *state;
+        for view in state.init_containers.iter_mut().chain(&mut state.containers) {
+            view.ready = false;
+            view.started = false;
+            view.stage = match &view.stage {
+                Stage::Running { since } => Stage::Terminated(Terminated {
+                    exit_code: 0,
+                    reason: "Completed",
+                    message: String::new(),
+                    started: *since,
+                    finished: now,
+                    container_id: view.container_id.clone(),
+                }),
+                Stage::Waiting { .. } => match view.last.take() {
+                    Some(last) => Stage::Terminated(last),
+                    None => Stage::Terminated(never_ran(state.started, now)),
+                },
+                ended => ended.clone(),
+            };
+        }
+    }
+    pod.publish();
+    let deletion = Deletion {
+        grace_period_seconds: Some(0),
+        precondition_uid: Some(pod.uid.clone()),
+        ..Deletion::default()
+    };
+    // gone already is as good
+    let _ = pod.shared.registry.delete(kind("Pod"), &pod.namespace, &pod.name, &deletion);
+}
+
+fn never_ran(started: Timestamp, now: Timestamp) -> Terminated {
+    Terminated {
+        exit_code: 137,
+        reason: "ContainerStatusUnknown",
+        message: "The container could not be located when the pod was terminated".into(),
+        started,
+        finished: now,
+        container_id: String::new(),
+    }
+}
