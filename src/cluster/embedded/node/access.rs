@@ -59,7 +59,12 @@ impl PodAccess for Node {
         })
     }
 
-    fn attach(&self, pod: Arc<Entry>, request: ExecRequest, streams: ExecStreams) -> BoxFuture<'_, Result<i32, Status>> {
+    fn attach(
+        &self,
+        pod: Arc<Entry>,
+        request: ExecRequest,
+        streams: ExecStreams,
+    ) -> BoxFuture<'_, Result<i32, Status>> {
         Box::pin(async move {
             let (found, index) = self.running(&pod, &request.container)?;
             let Some(log) = found.log(index, false) else { return Ok(0) };
@@ -82,7 +87,9 @@ impl PodAccess for Node {
                 Status::new(500, "InternalError", message)
             })?;
             let (ours, theirs) = tokio::io::duplex(BUFFER);
-            tokio::spawn(serve_connection(ours, GATEWAY_ADDRESS.into(), port, move |query, now| found.answer(query, now)));
+            tokio::spawn(serve_connection(ours, GATEWAY_ADDRESS.into(), port, move |query, now| {
+                found.answer(query, now)
+            }));
             Ok(Box::new(theirs) as Box<dyn Duplex>)
         })
     }
@@ -94,7 +101,11 @@ impl Node {
         let index = found.as_ref().and_then(|found| exec::container_index(found, container));
         match (found, index) {
             (Some(found), Some(index)) if found.live(index).is_some() => Ok((found, index)),
-            _ => Err(Status::new(500, "InternalError", format!("unable to upgrade connection: container not found (\"{container}\")"))),
+            _ => Err(Status::new(
+                500,
+                "InternalError",
+                format!("unable to upgrade connection: container not found (\"{container}\")"),
+            )),
         }
     }
 }
@@ -103,10 +114,7 @@ fn waiting_reason(pod: &Entry, container: &str) -> String {
     let object = pod.value();
     let statuses = object["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
     let status = statuses.iter().find(|status| status["name"] == container);
-    status
-        .and_then(|status| status["state"]["waiting"]["reason"].as_str())
-        .unwrap_or("ContainerCreating")
-        .to_owned()
+    status.and_then(|status| status["state"]["waiting"]["reason"].as_str()).unwrap_or("ContainerCreating").to_owned()
 }
 
 fn log_stream(log: Arc<Log>, options: LogOptions) -> BoxStream<'static, Bytes> {

@@ -95,7 +95,10 @@ fn restarts(pod: &Pod, index: usize, code: i32) -> bool {
 async fn wait_before_restart(pod: &Arc<Pod>, index: usize, seconds: f64, ended: &Terminated) {
     let name = pod.view(index).name;
     let place = format!("{}_{}({})", pod.name, pod.namespace, pod.uid);
-    pod.tell(index, &Telling::warning("BackOff", format!("Back-off restarting failed container {name} in pod {place}")));
+    pod.tell(
+        index,
+        &Telling::warning("BackOff", format!("Back-off restarting failed container {name} in pod {place}")),
+    );
     let message = format!("back-off {seconds}s restarting failed container={name} pod={place}");
     let message = if seconds >= 60.0 {
         message.replace(&format!("{seconds}s"), &format!("{}m{}s", (seconds / 60.0).floor(), seconds % 60.0))
@@ -122,7 +125,9 @@ async fn pull_image(pod: &Arc<Pod>, index: usize) -> Pulled {
                 } else if !resumed {
                     pod.tell(index, &Telling::normal("Pulling", format!("Pulling image \"{image}\"")));
                     let size: usize = pulled.image.files.values().map(Bytes::len).sum();
-                    let message = format!("Successfully pulled image \"{image}\" in 1ms (1ms including waiting). Image size: {size} bytes.");
+                    let message = format!(
+                        "Successfully pulled image \"{image}\" in 1ms (1ms including waiting). Image size: {size} bytes."
+                    );
                     pod.tell(index, &Telling::normal("Pulled", message));
                 }
                 return pulled;
@@ -154,13 +159,8 @@ async fn create(pod: &Arc<Pod>, index: usize, pulled: &Pulled, previous: Option<
     let mut sources = pod.sources();
     loop {
         sources.borrow_and_update();
-        let environment = environment::resolve(
-            &pod.shared.registry,
-            &pod.object(),
-            &spec,
-            &pulled.image.environment,
-            &pod.address(),
-        );
+        let environment =
+            environment::resolve(&pod.shared.registry, &pod.object(), &spec, &pulled.image.environment, &pod.address());
         match environment {
             Ok(environment) => {
                 let files = files(pod, &spec, &pulled.image.files, &environment);
@@ -281,7 +281,12 @@ async fn start(
 }
 
 /// Startup first, then readiness and liveness. Dropping the set ends them.
-fn spawn_probes(pod: &Arc<Pod>, index: usize, spec: &serde_json::Value, kill: &mpsc::Sender<&'static str>) -> JoinSet<()> {
+fn spawn_probes(
+    pod: &Arc<Pod>,
+    index: usize,
+    spec: &serde_json::Value,
+    kill: &mpsc::Sender<&'static str>,
+) -> JoinSet<()> {
     let probe = |kind: probe::Kind| spec.get(kind.key()).filter(|probe| probe.is_object()).cloned();
     let (startup, readiness, liveness) =
         (probe(probe::Kind::Startup), probe(probe::Kind::Readiness), probe(probe::Kind::Liveness));
@@ -365,5 +370,11 @@ fn image_id(pulled: &Pulled) -> String {
 }
 
 fn container_id() -> String {
-    format!("tutorial://{:016x}{:016x}{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..), fastrand::u64(..), fastrand::u64(..))
+    format!(
+        "tutorial://{:016x}{:016x}{:016x}{:016x}",
+        fastrand::u64(..),
+        fastrand::u64(..),
+        fastrand::u64(..),
+        fastrand::u64(..)
+    )
 }

@@ -61,7 +61,8 @@ fn from_source(
 ) -> Result<Option<String>, String> {
     for (kind_name, key) in [("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")] {
         let Some(reference) = from.get(key) else { continue };
-        let (name, wanted) = (reference["name"].as_str().unwrap_or_default(), reference["key"].as_str().unwrap_or_default());
+        let (name, wanted) =
+            (reference["name"].as_str().unwrap_or_default(), reference["key"].as_str().unwrap_or_default());
         let Some(data) = data(registry, namespace, kind_name, name, reference)? else { return Ok(None) };
         return match data.get(wanted) {
             Some(text) => Ok(Some(text.clone())),

@@ -34,7 +34,9 @@ pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let Some((first, rest)) = words.split_first() else { return Output::default() };
     match (first.rsplit('/').next().unwrap_or(first), rest) {
-        ("sh" | "bash" | "ash", [flag, text, ..]) if flag.starts_with('-') && flag.ends_with('c') => shell(pod, index, text),
+        ("sh" | "bash" | "ash", [flag, text, ..]) if flag.starts_with('-') && flag.ends_with('c') => {
+            shell(pod, index, text)
+        }
         ("true" | ":", _) => Output::default(),
         ("false", _) => Output { code: 1, ..Output::default() },
         ("exit", []) => Output::default(),
@@ -161,15 +163,27 @@ fn fetch(pod: &Arc<Pod>, arguments: &[&str], curl: bool) -> Output {
     let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
     let port = port.parse().unwrap_or(80);
     let target = format!("/{path}");
-    let query =
-        Query { target: &target, host: authority, port, remote: "127.0.0.1", user_agent: if curl { "curl/8.14" } else { "Wget" }, ..Query::default() };
+    let query = Query {
+        target: &target,
+        host: authority,
+        port,
+        remote: "127.0.0.1",
+        user_agent: if curl { "curl/8.14" } else { "Wget" },
+        ..Query::default()
+    };
     let answer = match host {
         "localhost" | "127.0.0.1" => pod.answer(&query, Timestamp::now()),
         host => peer(pod, host, port).and_then(|(peer, port)| peer.answer(&Query { port, ..query }, Timestamp::now())),
     };
     match answer {
-        None => Output::failed(7, format!("curl: (7) Failed to connect to {host} port {port}: Could not connect to server\n")),
-        Some(answer) if answer.status >= 400 && (!curl || arguments.iter().any(|flag| flag.contains('f') && flag.starts_with('-'))) => {
+        None => Output::failed(
+            7,
+            format!("curl: (7) Failed to connect to {host} port {port}: Could not connect to server\n"),
+        ),
+        Some(answer)
+            if answer.status >= 400
+                && (!curl || arguments.iter().any(|flag| flag.contains('f') && flag.starts_with('-'))) =>
+        {
             Output::failed(if curl { 22 } else { 1 }, format!("The requested URL returned error: {}\n", answer.status))
         }
         Some(answer) => Output::out(String::from_utf8_lossy(&answer.body)),
@@ -192,7 +206,8 @@ fn peer(pod: &Arc<Pod>, host: &str, port: u16) -> Option<(Arc<Pod>, u16)> {
     let object = service.value();
     let ports = object["spec"]["ports"].as_array()?.clone();
     let found = ports.iter().find(|candidate| candidate["port"].as_u64() == Some(port.into()))?;
-    let backends = proxy::backends(shared, &service.namespace, &service.name, found["name"].as_str().unwrap_or_default());
+    let backends =
+        proxy::backends(shared, &service.namespace, &service.name, found["name"].as_str().unwrap_or_default());
     let backend = backends.first()?;
     by_address(&backend.address).map(|pod| (pod, backend.port))
 }

@@ -51,7 +51,8 @@ fn status(now: Timestamp) -> Value {
         json!({"type": name, "status": status, "reason": reason, "message": message,
             "lastHeartbeatTime": time, "lastTransitionTime": time})
     };
-    let resources = json!({"cpu": "4", "ephemeral-storage": "50Gi", "hugepages-2Mi": "0", "memory": "8Gi", "pods": "110"});
+    let resources =
+        json!({"cpu": "4", "ephemeral-storage": "50Gi", "hugepages-2Mi": "0", "memory": "8Gi", "pods": "110"});
     json!({
         "capacity": resources,
         "allocatable": resources,

@@ -19,7 +19,6 @@ mod pull;
 mod scheduler;
 mod status;
 
-
 mod volumes;
 pub mod web;
 

@@ -122,7 +122,8 @@ impl Pod {
         {
             let mut state = lock(&self.state);
             let inits = state.init_containers.len();
-            let view = if index < inits { &mut state.init_containers[index] } else { &mut state.containers[index - inits] };
+            let view =
+                if index < inits { &mut state.init_containers[index] } else { &mut state.containers[index - inits] };
             change(view);
         }
         self.publish();
@@ -139,7 +140,11 @@ impl Pod {
         let object = lock(&self.object);
         let list = |key: &str| object["spec"][key].as_array().cloned().unwrap_or_default();
         let inits = list("initContainers");
-        if index < inits.len() { inits[index].clone() } else { list("containers").get(index - inits.len()).cloned().unwrap_or_default() }
+        if index < inits.len() {
+            inits[index].clone()
+        } else {
+            list("containers").get(index - inits.len()).cloned().unwrap_or_default()
+        }
     }
 
     pub fn is_init(&self, index: usize) -> bool {
@@ -175,7 +180,10 @@ impl Pod {
 
     /// Answers a query by the container that listens on its port, and writes its access log.
     pub fn answer(&self, query: &Query<'_>, now: Timestamp) -> Option<Answer> {
-        let live = lock(&self.live).values().find(|live| live.site.as_ref().is_some_and(|site| site.listens(query.port))).cloned()?;
+        let live = lock(&self.live)
+            .values()
+            .find(|live| live.site.as_ref().is_some_and(|site| site.listens(query.port)))
+            .cloned()?;
         let answer = live.site.as_ref()?.answer(query, now)?;
         if let Some(line) = &answer.log {
             live.log.write(line, now);
@@ -187,13 +195,14 @@ impl Pod {
     pub fn publish(&self) {
         let view = lock(&self.state).clone();
         let now = Timestamp::now();
-        let written = self.shared.registry.modify(kind("Pod"), &self.namespace, &self.name, &status_writer(), false, |live| {
-            let mut pod = live.clone();
-            if pod["metadata"]["uid"] == self.uid.as_str() {
-                pod["status"] = status::compute(&view, live, now);
-            }
-            Ok(pod)
-        });
+        let written =
+            self.shared.registry.modify(kind("Pod"), &self.namespace, &self.name, &status_writer(), false, |live| {
+                let mut pod = live.clone();
+                if pod["metadata"]["uid"] == self.uid.as_str() {
+                    pod["status"] = status::compute(&view, live, now);
+                }
+                Ok(pod)
+            });
         if let Ok(entry) = written {
             *lock(&self.object) = entry.value();
         }
@@ -219,7 +228,10 @@ fn initial_view(object: &Value) -> PodView {
     let views = |specs: &str, statuses: &str| -> Vec<ContainerView> {
         let before = object["status"][statuses].as_array().cloned().unwrap_or_default();
         let specs = object["spec"][specs].as_array().cloned().unwrap_or_default();
-        specs.iter().map(|spec| container_view(spec, before.iter().find(|status| status["name"] == spec["name"]))).collect()
+        specs
+            .iter()
+            .map(|spec| container_view(spec, before.iter().find(|status| status["name"] == spec["name"])))
+            .collect()
     };
     let init_containers = views("initContainers", "initContainerStatuses");
     PodView {
@@ -235,7 +247,8 @@ fn initial_view(object: &Value) -> PodView {
 fn container_view(spec: &Value, before: Option<&Value>) -> ContainerView {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let moment = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
-    let restarts = before.and_then(|status| status["restartCount"].as_u64()).and_then(|count| u32::try_from(count).ok());
+    let restarts =
+        before.and_then(|status| status["restartCount"].as_u64()).and_then(|count| u32::try_from(count).ok());
     let since = before.and_then(|status| moment(&status["state"]["running"]["startedAt"]));
     ContainerView {
         name: text(&spec["name"]),
@@ -385,11 +398,8 @@ async fn end(pod: &Arc<Pod>) {
         }
     }
     pod.publish();
-    let deletion = Deletion {
-        grace_period_seconds: Some(0),
-        precondition_uid: Some(pod.uid.clone()),
-        ..Deletion::default()
-    };
+    let deletion =
+        Deletion { grace_period_seconds: Some(0), precondition_uid: Some(pod.uid.clone()), ..Deletion::default() };
     // gone already is as good
     let _ = pod.shared.registry.delete(kind("Pod"), &pod.namespace, &pod.name, &deletion);
 }

@@ -70,15 +70,24 @@ impl Counter {
     pub fn count(&mut self, success: bool) -> Option<Outcome> {
         self.run = if self.last == Some(success) { self.run + 1 } else { 1 };
         self.last = Some(success);
-        let (threshold, outcome) =
-            if success { (self.success_threshold, Outcome::Passing) } else { (self.failure_threshold, Outcome::Failing) };
+        let (threshold, outcome) = if success {
+            (self.success_threshold, Outcome::Passing)
+        } else {
+            (self.failure_threshold, Outcome::Failing)
+        };
         (self.run >= threshold).then_some(outcome)
     }
 }
 
 /// Probes for as long as the container runs; tells each failure and hands each outcome to `outcome`. Ends where
 /// `outcome` returns false.
-pub async fn run(pod: Arc<Pod>, index: usize, kind: Kind, probe: Value, mut outcome: impl FnMut(Outcome) -> bool + Send) {
+pub async fn run(
+    pod: Arc<Pod>,
+    index: usize,
+    kind: Kind,
+    probe: Value,
+    mut outcome: impl FnMut(Outcome) -> bool + Send,
+) {
     let seconds = |key: &str, default: f64| probe.get(key).and_then(Value::as_f64).unwrap_or(default);
     let period = pod.shared.scaled(seconds("periodSeconds", 10.0)).max(Duration::from_millis(10));
     let mut counter = Counter::new(&probe);
@@ -106,7 +115,11 @@ async fn ask(pod: &Arc<Pod>, index: usize, probe: &Value) -> Result<(), String> 
     }
     if let Some(tcp) = probe.get("tcpSocket").filter(|tcp| tcp.is_object()) {
         let port = pod.port(index, &tcp["port"]);
-        return if pod.listens(port) { Ok(()) } else { Err(format!("dial tcp {}:{port}: connect: connection refused", pod.address())) };
+        return if pod.listens(port) {
+            Ok(())
+        } else {
+            Err(format!("dial tcp {}:{port}: connect: connection refused", pod.address()))
+        };
     }
     if let Some(command) = probe.pointer("/exec/command").and_then(Value::as_array) {
         let command: Vec<String> = command.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect();

@@ -98,7 +98,9 @@ pub fn decide(base: Base, image: &Image, command: &[String], args: &[String]) ->
 fn script(words: &[String], _image: &[String]) -> Result<Vec<Statement>, String> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [shell, flag, text, ..] if is_shell(shell) && flag.starts_with('-') && flag.ends_with('c') => shell_script(text),
+        [shell, flag, text, ..] if is_shell(shell) && flag.starts_with('-') && flag.ends_with('c') => {
+            shell_script(text)
+        }
         other => single(other).map(|statement| statement.into_iter().collect()),
     }
 }

@@ -48,7 +48,9 @@ impl Proxy {
         for service in self.shared.registry.list(kind("Service"), None) {
             let object = service.value();
             for port in object["spec"]["ports"].as_array().into_iter().flatten() {
-                let Some(node_port) = port["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok()) else { continue };
+                let Some(node_port) = port["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok()) else {
+                    continue;
+                };
                 let name = port["name"].as_str().unwrap_or_default();
                 table.insert(node_port, backends(&self.shared, &service.namespace, &service.name, name));
             }
@@ -90,7 +92,9 @@ pub fn backends(shared: &Shared, namespace: &str, service: &str, port_name: &str
         let object = slice.value();
         let ports = object["ports"].as_array().cloned().unwrap_or_default();
         let port = ports.iter().find(|port| port["name"].as_str().unwrap_or_default() == port_name);
-        let Some(port) = port.and_then(|port| port["port"].as_u64()).and_then(|port| u16::try_from(port).ok()) else { continue };
+        let Some(port) = port.and_then(|port| port["port"].as_u64()).and_then(|port| u16::try_from(port).ok()) else {
+            continue;
+        };
         for endpoint in object["endpoints"].as_array().into_iter().flatten() {
             if endpoint.pointer("/conditions/ready").and_then(Value::as_bool) == Some(false) {
                 continue;

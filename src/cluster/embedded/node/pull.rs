@@ -22,9 +22,14 @@ pub struct Pulled {
 
 /// Pulls; the error is containerd's text, without `failed to pull and unpack image "…": `.
 pub fn pull(shared: &Shared, name: &str) -> Result<Pulled, String> {
-    let reference = Reference::parse(name).ok_or_else(|| format!("failed to parse image name {name:?}: invalid reference format"))?;
+    let reference = Reference::parse(name)
+        .ok_or_else(|| format!("failed to parse image name {name:?}: invalid reference format"))?;
     if reference.host.is_empty() || is_known_registry(&reference.host) {
-        let full = if reference.host.is_empty() { reference.name.clone() } else { format!("{}/{}", reference.host, reference.name) };
+        let full = if reference.host.is_empty() {
+            reference.name.clone()
+        } else {
+            format!("{}/{}", reference.host, reference.name)
+        };
         let Some(base) = program::base(&full, &reference.version) else { return Err(denied(&reference)) };
         let image = Image { files: Arc::new(base_files(base)), ..Image::default() };
         return Ok(Pulled { image, base, full_name: canonical(&reference), present: true });
@@ -33,7 +38,8 @@ pub fn pull(shared: &Shared, name: &str) -> Result<Pulled, String> {
     if !ours.contains(&reference.host) {
         return Err(unreachable(&reference));
     }
-    let mut image = shared.images.pull(&reference.name, &reference.version).map_err(|error| refused(&reference, &error))?;
+    let mut image =
+        shared.images.pull(&reference.name, &reference.version).map_err(|error| refused(&reference, &error))?;
     let base_reference = Reference::parse(&image.base);
     let base = base_reference.as_ref().and_then(|base| program::base(&base.name, &base.version)).ok_or_else(|| {
         format!(
@@ -99,7 +105,10 @@ fn base_files(base: Base) -> FileTree {
         ("/usr/share/nginx/html/index.html", WELCOME),
         ("/usr/share/nginx/html/50x.html", ERROR_PAGE),
     ];
-    files.into_iter().map(|(path, text)| (path.to_owned(), Bytes::from_static(text.as_bytes()))).collect::<BTreeMap<_, _>>()
+    files
+        .into_iter()
+        .map(|(path, text)| (path.to_owned(), Bytes::from_static(text.as_bytes())))
+        .collect::<BTreeMap<_, _>>()
 }
 
 const DEFAULT_SERVER: &str = "server {

@@ -22,16 +22,17 @@ pub fn schedule(shared: &Arc<Shared>, entry: &Arc<Entry>, pod: &Value) {
     let writer = Writer::new("kube-scheduler");
     match obstacle(pod, &node) {
         None => {
-            let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
-            let bound = shared.registry.modify(pods, &entry.namespace, &entry.name, &writer.on("binding"), false, |live| {
-                let mut pod = live.clone();
-                pod["spec"]["nodeName"] = NODE_NAME.into();
-                set_condition(&mut pod, &condition);
-                Ok(pod)
-            });
+            let condition =
+                json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
+            let bound =
+                shared.registry.modify(pods, &entry.namespace, &entry.name, &writer.on("binding"), false, |live| {
+                    let mut pod = live.clone();
+                    pod["spec"]["nodeName"] = NODE_NAME.into();
+                    set_condition(&mut pod, &condition);
+                    Ok(pod)
+                });
             if bound.is_ok() {
-                let message =
-                    format!("Successfully assigned {}/{} to {NODE_NAME}", entry.namespace, entry.name);
+                let message = format!("Successfully assigned {}/{} to {NODE_NAME}", entry.namespace, entry.name);
                 shared.scheduler.tell(&about, &Telling::normal("Scheduled", message), now);
             }
         }

@@ -70,7 +70,8 @@ pub fn compute(view: &PodView, live: &Value, now: Timestamp) -> Value {
     let spec = |key: &str| live.pointer(&format!("/spec/{key}")).and_then(Value::as_array).cloned().unwrap_or_default();
     if !view.init_containers.is_empty() {
         let specs = spec("initContainers");
-        let list: Vec<Value> = view.init_containers.iter().map(|container| container_status(container, &specs)).collect();
+        let list: Vec<Value> =
+            view.init_containers.iter().map(|container| container_status(container, &specs)).collect();
         status.insert("initContainerStatuses".into(), list.into());
     }
     let specs = spec("containers");
@@ -92,14 +93,19 @@ fn phase(view: &PodView) -> &'static str {
         })
         .collect();
     let init_failed = view.over
-        && view.init_containers.iter().any(|container| matches!(&container.stage, Stage::Terminated(t) if t.exit_code != 0));
+        && view
+            .init_containers
+            .iter()
+            .any(|container| matches!(&container.stage, Stage::Terminated(t) if t.exit_code != 0));
     if view.over && terminated.iter().all(Option::is_some) {
         return if terminated.iter().all(|code| *code == Some(0)) { "Succeeded" } else { "Failed" };
     }
     if init_failed {
         return "Failed";
     }
-    let has_run = |container: &ContainerView| !matches!(container.stage, Stage::Waiting { .. }) || container.restarts > 0 || container.last.is_some();
+    let has_run = |container: &ContainerView| {
+        !matches!(container.stage, Stage::Waiting { .. }) || container.restarts > 0 || container.last.is_some()
+    };
     if view.containers.iter().any(has_run) { "Running" } else { "Pending" }
 }
 
@@ -114,7 +120,11 @@ fn conditions(view: &PodView, phase: &str, live: &Value, generation: i64, now: T
         } else if failed {
             ("False", Some("PodFailed"), None)
         } else {
-            ("False", Some("ContainersNotReady"), Some(format!("containers with unready status: [{}]", unready.join(" "))))
+            (
+                "False",
+                Some("ContainersNotReady"),
+                Some(format!("containers with unready status: [{}]", unready.join(" "))),
+            )
         }
     };
     let ready = || if unready.is_empty() { ("True", None, None) } else { not_ready() };
@@ -129,7 +139,11 @@ fn conditions(view: &PodView, phase: &str, live: &Value, generation: i64, now: T
             .filter(|container| !matches!(&container.stage, Stage::Terminated(t) if t.exit_code == 0))
             .map(|container| container.name.as_str())
             .collect();
-        ("False", Some("ContainersNotInitialized"), Some(format!("containers with incomplete status: [{}]", names.join(" "))))
+        (
+            "False",
+            Some("ContainersNotInitialized"),
+            Some(format!("containers with incomplete status: [{}]", names.join(" "))),
+        )
     };
     let sandbox = if view.address.is_empty() || completed || failed { "False" } else { "True" };
     let wanted = [

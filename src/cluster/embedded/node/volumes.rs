@@ -27,7 +27,8 @@ pub fn resolve(registry: &Registry, pod: &Value) -> Result<VolumeFiles, Missing>
     let mut volumes = Vec::new();
     for volume in pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten() {
         let name = volume["name"].as_str().unwrap_or_default().to_owned();
-        let files = volume_files(registry, namespace, pod, volume).map_err(|why| Missing { volume: name.clone(), why })?;
+        let files =
+            volume_files(registry, namespace, pod, volume).map_err(|why| Missing { volume: name.clone(), why })?;
         volumes.push((name, files));
     }
     Ok(volumes)

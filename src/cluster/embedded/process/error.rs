@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::images::ImageError;
 use crate::error::{Explain, Failure};
 
 /// What can go wrong with the background process, on either side.
@@ -37,6 +38,8 @@ pub enum ProcessError {
     NoPort(#[source] std::io::Error),
     #[error("the cluster's data cannot be used")]
     Store(#[source] Reported),
+    #[error("the image registry's directory cannot be used")]
+    Images(#[source] ImageError),
     #[error("the background process could not run")]
     Runtime(#[source] std::io::Error),
     #[error("the embedded cluster refused to {action}")]
@@ -66,7 +69,9 @@ impl Explain for ProcessError {
             Self::Unstoppable { process } => Some(format!("end it with `kill -9 {process}`: no data is lost by that")),
             Self::NoPort(_) => Some("end programs that listen on many ports, then run the command again".into()),
             Self::Spawn { .. } => Some("install `tutorial` again, or call it by its full path".into()),
-            Self::AlreadyServed { .. } | Self::Certificates(_) | Self::Tls(_) | Self::Runtime(_) => None,
+            Self::AlreadyServed { .. } | Self::Certificates(_) | Self::Tls(_) | Self::Images(_) | Self::Runtime(_) => {
+                None
+            }
         }
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::super::images::ImageStore;
+use super::super::node::Node;
 use super::super::registry::{Options, Registry};
-use super::super::{api, controllers};
+use super::super::{api, controllers, images, node};
 use super::client::{Running, program_bytes, version};
 use super::files::Files;
 use super::identity::Identity;
@@ -165,8 +167,7 @@ async fn serve_all(
         certificate_authority_pem: identity.certificates.authority.clone(),
         snapshots: files.path("snapshots"),
     };
-    sockets.api.set_nonblocking(true).map_err(ProcessError::Runtime)?;
-    let listener = tokio::net::TcpListener::from_std(sockets.api).map_err(ProcessError::Runtime)?;
+    let listener = asynchronous(sockets.api)?;
     let tls = identity.certificates.server_config()?;
     let options = controllers::Options {
         time_factor: running.spec.time_factor,
@@ -174,9 +175,16 @@ async fn serve_all(
         api_port: identity.port,
     };
     let _controllers = controllers::start(Arc::clone(&registry), options);
-    let pods: Arc<dyn api::PodAccess> = Arc::new(api::NoPods);
+    let images = Arc::new(ImageStore::open(&files.path("images")).map_err(ProcessError::Images)?);
+    let _images = tokio::spawn(images::serve(asynchronous(sockets.registry)?, Arc::clone(&images)));
+    let mut node_ports = BTreeMap::new();
+    for (node_port, listener) in sockets.nodes {
+        node_ports.insert(node_port, asynchronous(listener)?);
+    }
+    let options =
+        node::Options { registry_port: identity.registry_port, node_ports, time_factor: running.spec.time_factor };
+    let pods: Arc<dyn api::PodAccess> = Arc::new(Node::start(Arc::clone(&registry), images, options));
     let served = tokio::spawn(api::serve(listener, tls, registry, pods, settings));
-    let _reserved = (sockets.registry, sockets.nodes);
     files.write("running.json", running)?;
     journal::write(files.directory(), &format!("serving on https://127.0.0.1:{}", identity.port));
     tokio::select! {
@@ -189,6 +197,11 @@ async fn serve_all(
             Err(error) => Err(ProcessError::Runtime(std::io::Error::other(error))),
         },
     }
+}
+
+fn asynchronous(listener: TcpListener) -> Result<tokio::net::TcpListener, ProcessError> {
+    listener.set_nonblocking(true).map_err(ProcessError::Runtime)?;
+    tokio::net::TcpListener::from_std(listener).map_err(ProcessError::Runtime)
 }
 
 /// Returns once the directory is no longer the one that it was.
