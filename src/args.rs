@@ -306,6 +306,8 @@ pub enum AuthorCommand {
     Check(AuthorCheckArgs),
     /// Prove a course: each step's checks fail before its solution and pass after it
     Test(AuthorTestArgs),
+    /// Make a course of a Killercoda scenario; what cannot be translated is told line by line
+    Import(AuthorImportArgs),
     /// Show a course, a lesson or a step as the learner will read it
     Preview(AuthorPreviewArgs),
 }
@@ -344,6 +346,16 @@ pub struct AuthorTestArgs {
     /// How many sessions share the work; without it as many as pay
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub jobs: Option<u8>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct AuthorImportArgs {
+    /// The scenario's directory, with its `index.json`
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// The course's directory; its name becomes the course's id
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

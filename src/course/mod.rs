@@ -13,6 +13,7 @@ mod checks;
 pub mod diagnostics;
 mod fence;
 pub mod files;
+pub mod import;
 mod lesson;
 mod manifest;
 pub mod model;

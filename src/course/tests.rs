@@ -21,7 +21,7 @@ fn the_built_in_courses_have_no_mistakes() {
 }
 
 /// Reads a course of one lesson from memory.
-fn read(lesson: &str) -> (Option<Course>, Diagnostics) {
+pub(super) fn read(lesson: &str) -> (Option<Course>, Diagnostics) {
     let manifest = "id: test\ntitle: Test\nlessons: [01-lesson]\nvariables: [REPLICAS]\n";
     let files = BTreeMap::from([("course.yaml".into(), manifest.into()), ("01-lesson.md".into(), lesson.into())]);
     read_files(files)

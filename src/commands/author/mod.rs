@@ -1,6 +1,7 @@
 //! `tutorial author`: for those who write courses.
 
 mod check;
+mod import;
 mod new;
 mod preview;
 mod test;
@@ -14,6 +15,7 @@ pub fn run(host: &Host, arguments: &AuthorArgs) -> Result<Exit, Failure> {
     match &arguments.command {
         AuthorCommand::New(arguments) => new::run(host, arguments),
         AuthorCommand::Check(arguments) => Ok(check::run(host, arguments)),
+        AuthorCommand::Import(arguments) => import::run(host, arguments),
         AuthorCommand::Preview(arguments) => preview::run(host, arguments),
         AuthorCommand::Test(arguments) => test::run(host, arguments),
     }

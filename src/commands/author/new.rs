@@ -42,7 +42,7 @@ pub fn run(host: &Host, arguments: &AuthorNewArgs) -> Result<Exit, Failure> {
 }
 
 /// The directory's name as a course's id.
-fn id_of(directory: &Path) -> Result<String, Failure> {
+pub fn id_of(directory: &Path) -> Result<String, Failure> {
     let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let words: Vec<String> = name
         .split(|c: char| !c.is_ascii_alphanumeric())
