@@ -49,6 +49,11 @@ impl Sandbox {
         self.connection.is_some()
     }
 
+    /// It did not answer: what is known of it holds no more.
+    pub fn forget(&mut self) {
+        (self.connection, self.provisioning) = (None, None);
+    }
+
     /// Waits until it answers.
     pub fn ready(&mut self, host: &Host) -> Result<Connection, Failure> {
         if let Some(connection) = &self.connection

@@ -1,7 +1,9 @@
 //! Git and cluster together: kept at a step's start and before every change for the learner, put back as one.
 
+use std::path::Path;
+
 use super::{Host, Session, state};
-use crate::cluster::embedded::process;
+use crate::cluster::embedded::process::{self, ProcessError};
 use crate::error::Failure;
 use crate::workspace::WorkspaceError;
 use crate::workspace::journal::Journal;
@@ -22,10 +24,21 @@ impl Session<'_> {
     /// Keeps git and cluster as they are now. The caller holds the lock and the sandbox answers.
     pub fn keep(&mut self, name: &str, durability: Durability) -> Result<(), Failure> {
         let store = SnapshotStore::of(&self.workspace);
-        let directory = &self.sandbox.spec().directory;
-        self.host.runtime.block_on(process::snapshot(directory, name))?;
+        self.ask_sandbox(async |directory| process::snapshot(directory, name).await)?;
         snapshot::capture(&store, &self.workspace.repository(), name, durability)?;
         Ok(self.progress.write(&store.path(name).join("progress.json"))?)
+    }
+
+    /// Asks the sandbox for something; one that ended a moment ago is brought up and asked again.
+    fn ask_sandbox(&mut self, ask: impl AsyncFn(&Path) -> Result<(), ProcessError>) -> Result<(), Failure> {
+        let directory = self.sandbox.spec().directory.clone();
+        let ask = || self.host.runtime.block_on(ask(&directory));
+        if ask().is_ok() {
+            return Ok(());
+        }
+        self.sandbox.forget();
+        self.sandbox.ready(self.host)?;
+        Ok(ask()?)
     }
 
     /// Keeps what is there so that `undo` finds it; `what` is what will be done now.
@@ -67,8 +80,7 @@ impl Session<'_> {
         journal.finish_files(&self.workspace)?;
         self.progress = journal.progress.clone();
         if journal.cluster_pending {
-            let directory = &self.sandbox.spec().directory;
-            self.host.runtime.block_on(process::restore(directory, &journal.snapshot))?;
+            self.ask_sandbox(async |directory| process::restore(directory, &journal.snapshot).await)?;
         }
         Ok(journal.end(&self.workspace)?)
     }
