@@ -107,7 +107,7 @@ impl Recorder {
                 return;
             }
         }
-        let name = format!("{}.{:x}", about["name"].as_str().unwrap_or_default(), now.as_nanosecond());
+        let name = format!("{}.{:x}", about["name"].as_str().unwrap_or_default(), memory.unique(now));
         let event = self.event(&name, namespace, about, telling, &message, &time);
         if let Ok(entry) = self.registry.create(kind, event, &self.writer) {
             memory.remember(key, Known { name: entry.name.to_string(), count: 1 });
@@ -155,9 +155,16 @@ struct Memory {
     known: HashMap<String, Known>,
     similar: HashMap<String, Similar>,
     order: VecDeque<String>,
+    last: i128,
 }
 
 impl Memory {
+    /// The time in nanoseconds, or a little later where that was given before.
+    fn unique(&mut self, now: Timestamp) -> i128 {
+        self.last = now.as_nanosecond().max(self.last + 1);
+        self.last
+    }
+
     /// The key under which an event is counted, and the message that it bears.
     fn observe(&mut self, about: &Value, telling: &Telling, now: Timestamp) -> (String, String) {
         let text = |key: &str| about[key].as_str().unwrap_or_default();
@@ -215,9 +222,8 @@ mod tests {
         let kind = schema::by_kind("v1", "ConfigMap").expect("served");
         let object = json!({"metadata": {"name": "web", "namespace": "default", "uid": "u"}});
         // Names are ordered by time only where the time has its usual length.
-        let mut now = Timestamp::from_second(1_700_000_000).unwrap();
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
         for message in messages {
-            now += SignedDuration::from_secs(1);
             recorder.tell(&reference(kind, &object, ""), &Telling::normal("Scaling", *message), now);
         }
         let events = schema::by_kind("v1", "Event").expect("served");

@@ -6,7 +6,7 @@ use super::super::schema::{self, Kind};
 use super::metadata;
 
 /// Kinds whose `metadata.generation` counts the changes of their spec.
-const WITH_GENERATION: [&str; 10] = [
+const WITH_GENERATION: [&str; 11] = [
     "Deployment",
     "ReplicaSet",
     "StatefulSet",
@@ -17,6 +17,7 @@ const WITH_GENERATION: [&str; 10] = [
     "Ingress",
     "NetworkPolicy",
     "PodDisruptionBudget",
+    "EndpointSlice",
 ];
 
 pub(super) fn namespace_kind() -> Option<&'static Kind> {
@@ -157,7 +158,15 @@ fn keep(new: &mut Value, live: &Value, key: &str) {
 /// Counts a change of the spec.
 pub(super) fn set_generation(new: &mut Value, live: &Value) {
     let generation = metadata::generation(live);
-    if generation > 0 && new.get("spec") != live.get("spec") {
+    let changed = if new.get("endpoints").is_some() {
+        // An EndpointSlice has no spec: all of it counts but the metadata, and of that the labels.
+        let parts = ["endpoints", "ports", "addressType"];
+        parts.iter().any(|part| new.get(part) != live.get(part))
+            || new.pointer("/metadata/labels") != live.pointer("/metadata/labels")
+    } else {
+        new.get("spec") != live.get("spec")
+    };
+    if generation > 0 && changed {
         metadata::metadata_mut(new).insert("generation".into(), (generation + 1).into());
     }
 }
