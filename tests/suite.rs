@@ -27,3 +27,6 @@ mod session;
 
 #[path = "suite/hostile.rs"]
 mod hostile;
+
+#[path = "suite/durability.rs"]
+mod durability;

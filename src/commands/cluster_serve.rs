@@ -3,6 +3,7 @@
 //! kubectl waits for the credential at each of its own starts.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ pub fn dispatch(arguments: &[OsString]) -> Option<ExitCode> {
         Ok(()) => ExitCode::from(Exit::Done),
         Err(error) => {
             let failure = Failure::from(error);
-            eprint!("{}", failure.render());
+            let _ = std::io::stderr().write_all(failure.render().as_bytes());
             ExitCode::from(failure.exit)
         }
     })
@@ -32,6 +33,7 @@ pub fn dispatch(arguments: &[OsString]) -> Option<ExitCode> {
 
 fn credential(directory: &Path, read_only: bool) -> Result<(), ProcessError> {
     let program = std::env::current_exe().map_err(ProcessError::Runtime)?;
-    println!("{}", process::credential(directory, read_only, &program)?);
-    Ok(())
+    let mut credential = process::credential(directory, read_only, &program)?;
+    credential.push('\n');
+    std::io::stdout().write_all(credential.as_bytes()).map_err(ProcessError::Runtime)
 }
