@@ -18,6 +18,8 @@ mod proxy;
 mod pull;
 mod scheduler;
 mod status;
+#[cfg(test)]
+mod tests;
 
 mod volumes;
 pub mod web;
