@@ -55,6 +55,7 @@ impl Session<'_> {
             if !report.passed() {
                 return Ok(Advance::NotYet(report));
             }
+            self.clean_up();
         }
         Ok(Advance::Finished)
     }
@@ -63,6 +64,7 @@ impl Session<'_> {
     pub fn enter(&mut self, id: &str) -> Result<(), Failure> {
         self.ready()?;
         let _lock = self.lock("next")?;
+        self.clean_up();
         id.clone_into(&mut self.progress.current);
         let record = self.progress.step_mut(id);
         (record.started, record.settled) = (false, false);

@@ -107,6 +107,7 @@ impl Session<'_> {
             return Err(WorkspaceError::NoSnapshot { name }.into());
         }
         self.keep_for_undo(what)?;
+        self.clean_up();
         let mut progress = self.progress.clone();
         state::rewind(&self.course, &mut progress, id);
         progress.step_mut(id).started = false;

@@ -70,6 +70,15 @@ impl Session<'_> {
         self.save()
     }
 
+    /// Takes away what the step that is being left made beside git and the cluster. That this fails keeps nobody
+    /// from going on.
+    pub(super) fn clean_up(&mut self) {
+        let Ok(scripts) = self.place().map(|place| place.step.cleanup.clone()) else { return };
+        if let Err(failure) = self.run_hidden("cleanup", &scripts) {
+            self.host.ui.failure(&failure);
+        }
+    }
+
     /// Runs scripts that the learner does not see; that one fails is the author's fault.
     pub(super) fn run_hidden(&mut self, kind: &str, scripts: &[Script]) -> Result<(), Failure> {
         if scripts.is_empty() {

@@ -171,6 +171,9 @@ impl Session<'_> {
     /// Checks the current step (or another) and keeps what came of it: only the current one can be passed.
     pub fn verify(&mut self, step: Option<&str>, patience: Patience) -> Result<Report, Failure> {
         let id = step.unwrap_or(&self.progress.current).to_owned();
+        if id == self.progress.current {
+            self.prepare()?;
+        }
         let report = self.observe(&id, patience)?;
         self.record(&report)?;
         Ok(report)

@@ -146,7 +146,9 @@ fn a_course_is_walked_by_hand() {
     assert!(half.stdout.contains("✓ the file is there") && half.stdout.contains("✗ the file is right"), "{half:?}");
     home.sh("small", "app", "echo \"The project is $PROJECT.\" > notes/one.txt").expect(0);
     assert!(home.tutorial(&["verify"]).expect(0).stdout.contains("That was a file."));
+    assert!(!home.path().join("left").exists());
     home.tutorial(&["next"]).expect(0);
+    assert_eq!(std::fs::read_to_string(home.path().join("left")).unwrap(), "left\n");
     home.sh("small", "app", "git init; git add .; git commit -m First").expect(0);
     home.tutorial(&["next"]).expect(0);
     assert_eq!(current(&home), "read:done file:done commit:done second:current back:todo");
@@ -375,7 +377,7 @@ fn a_git_repository_around_the_workspace_is_left_alone() {
     home.sh("small", "app", "git status").expect(128);
     home.tutorial(&["goto", "second"]).expect(0);
     let outer = said(home.command("git").args(["status", "--porcelain"])).expect(0).stdout;
-    assert_eq!(outer, "?? tutorial/\n");
+    assert_eq!(outer, "?? left\n?? tutorial/\n");
 }
 
 #[test]
@@ -427,7 +429,7 @@ fn what_was_made_can_be_removed() {
     assert_eq!(left, ["notes.md"]);
     home.tutorial(&["status"]).expect(1);
     let home = begun();
-    home.tutorial(&["remove", "--yes"]).expect(0);
+    home.tutorial(&["remove", "small", "--yes"]).expect(0);
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
