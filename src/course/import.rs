@@ -1,7 +1,7 @@
 //! Translates a Killercoda or Katacoda scenario into a course, as far as it goes: what could not be translated is told
 //! line by line, and stays in the text for the author to find.
 //!
-//! A verb stands on the *closing* fence there (```` ```{{exec}} ````), which CommonMark does not take for one, so the
+//! A verb stands on the *closing* fence there (```` ```{{exec}} ````), which `CommonMark` does not take for one, so the
 //! text is translated line by line, before any Markdown parser sees it.
 
 use std::fmt::Write;
@@ -155,10 +155,10 @@ impl Scenario<'_> {
             .map(str::to_ascii_lowercase)
             .collect();
         let stem = if words.is_empty() { "step".to_owned() } else { words.join("-") };
-        let id = (1..)
+        let id = (1..=self.ids.len() + 1)
             .map(|number| if number == 1 { stem.clone() } else { format!("{stem}-{number}") })
             .find(|id| !self.ids.contains(id))
-            .expect("numbers do not end");
+            .expect("there are more numbers than ids");
         self.ids.push(id.clone());
         id
     }

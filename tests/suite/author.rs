@@ -180,3 +180,16 @@ fn a_check_that_proves_nothing_is_found() {
         "second: the check \"it cannot be run\" is broken before anything was done",
     );
 }
+
+#[test]
+fn a_new_course_is_proven_as_it_is() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|directory| directory.join("kubectl").is_file()) {
+        println!("skipped: there is no kubectl");
+        return;
+    }
+    let home = tempfile::tempdir().expect("a temporary directory");
+    author(home.path(), &["new", "my-course"]);
+    let tested = author(home.path(), &["test", "my-course"]);
+    assert_eq!(tested.status.code(), Some(0), "{}", String::from_utf8_lossy(&tested.stderr));
+}
