@@ -111,7 +111,12 @@ pub async fn resource_of(connection: &Connection, manifest: &Manifest) -> Result
 }
 
 /// The manifest's object with its namespace filled in, and that namespace.
-pub fn placed(connection: &Connection, resource: &Resource, manifest: &Manifest, asked: Option<&str>) -> Result<(Value, String), KubectlError> {
+pub fn placed(
+    connection: &Connection,
+    resource: &Resource,
+    manifest: &Manifest,
+    asked: Option<&str>,
+) -> Result<(Value, String), KubectlError> {
     let mut object = manifest.object.clone();
     if !resource.namespaced {
         return Ok((object, String::new()));
@@ -140,7 +145,8 @@ struct One<'a> {
 
 impl One<'_> {
     async fn on_client(&self) -> Result<String, KubectlError> {
-        let (object, namespace) = placed(self.connection, &self.resource, self.manifest, self.arguments.value("namespace"))?;
+        let (object, namespace) =
+            placed(self.connection, &self.resource, self.manifest, self.arguments.value("namespace"))?;
         let name = self.manifest.name();
         let label = select::label(&self.resource, name);
         if name.is_empty() {
@@ -157,7 +163,8 @@ impl One<'_> {
                 if self.dry_run != DryRun::Client {
                     let collection = self.resource.collection(Some(&namespace));
                     let context = format!("error when creating \"{}\"", self.manifest.source);
-                    let created = self.connection.post(&format!("{collection}{query}"), &merge::annotated(&object)).await;
+                    let created =
+                        self.connection.post(&format!("{collection}{query}"), &merge::annotated(&object)).await;
                     created.map_err(|error| error.while_doing(&context))?;
                 }
                 Ok(format!("{label} created"))
@@ -174,7 +181,8 @@ impl One<'_> {
                     return Ok(format!("{label} configured"));
                 }
                 let content_type = if merge::is_strategic(&self.resource.group) { STRATEGIC } else { MERGE };
-                let context = format!("error when applying patch:\n{patch}\nto:\nResource: \"{}\"", self.resource.qualified());
+                let context =
+                    format!("error when applying patch:\n{patch}\nto:\nResource: \"{}\"", self.resource.qualified());
                 let patched = self.connection.patch(&format!("{path}{query}"), content_type, &patch).await;
                 let patched = patched.map_err(|error| error.while_doing(&context))?;
                 let is_same = patched["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"];
@@ -203,7 +211,8 @@ impl One<'_> {
     }
 
     async fn on_server(&self) -> Result<String, KubectlError> {
-        let (object, namespace) = placed(self.connection, &self.resource, self.manifest, self.arguments.value("namespace"))?;
+        let (object, namespace) =
+            placed(self.connection, &self.resource, self.manifest, self.arguments.value("namespace"))?;
         let manager = self.arguments.value("field-manager").unwrap_or("kubectl");
         let force = self.arguments.is_set("force-conflicts");
         let path = format!(

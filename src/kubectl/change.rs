@@ -44,11 +44,12 @@ const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 pub async fn scale(arguments: &Arguments) -> Outcome {
-    let replicas = arguments
-        .number("replicas")?
-        .ok_or_else(|| KubectlError::other("required flag(s) \"replicas\" not set"))?;
+    let replicas =
+        arguments.number("replicas")?.ok_or_else(|| KubectlError::other("required flag(s) \"replicas\" not set"))?;
     if replicas < 0 {
-        return Err(KubectlError::other("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"));
+        return Err(KubectlError::other(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
+        ));
     }
     let connection = Connection::open(arguments).await?;
     let selections = select::parse(&connection, &positionals(arguments), arguments).await?;
@@ -84,7 +85,10 @@ fn name_of(object: &Value) -> &str {
 pub async fn label(arguments: &Arguments, field: &'static str) -> Outcome {
     let is_change = |word: &&str| word.contains('=') || word.ends_with('-');
     let words = positionals(arguments);
-    let boundary = words.iter().position(|word| is_change(word) && !word.contains('/') || word.contains('=')).unwrap_or(words.len());
+    let boundary = words
+        .iter()
+        .position(|word| is_change(word) && !word.contains('/') || word.contains('='))
+        .unwrap_or(words.len());
     let (objects, changes) = words.split_at(boundary);
     let singular = field.trim_end_matches('s');
     if changes.is_empty() && !arguments.is_set("list") {
@@ -122,7 +126,9 @@ fn parse_changes<'w>(words: &[&'w str]) -> Result<Changes<'w>, KubectlError> {
             (Some((key, value)), _) => set.push((key, value)),
             (None, Some(key)) => removed.push(key),
             (None, None) => {
-                return Err(KubectlError::other(format!("all resources must be specified before label changes: {word}")));
+                return Err(KubectlError::other(format!(
+                    "all resources must be specified before label changes: {word}"
+                )));
             }
         }
     }
@@ -149,7 +155,9 @@ async fn relabel(
             return Err(KubectlError::other(if field == "labels" {
                 format!("'{key}' already has a value ({found}), and --overwrite is false")
             } else {
-                format!("--overwrite is false but found the following declared annotation(s): '{key}' already has a value ({found})")
+                format!(
+                    "--overwrite is false but found the following declared annotation(s): '{key}' already has a value ({found})"
+                )
             }));
         }
         if live[*key].as_str() != Some(value) {
@@ -182,7 +190,11 @@ pub async fn patch(arguments: &Arguments) -> Outcome {
         (Some(text), _) => text.to_owned(),
         (None, Some(path)) => std::fs::read_to_string(path)
             .map_err(|error| KubectlError::other(format!("unable to read patch file: {error}")))?,
-        (None, None) => return Err(KubectlError::other("must specify --patch or --patch-file containing the contents of the patch")),
+        (None, None) => {
+            return Err(KubectlError::other(
+                "must specify --patch or --patch-file containing the contents of the patch",
+            ));
+        }
     };
     let content_type = match arguments.value("type").unwrap_or("strategic") {
         "strategic" => STRATEGIC,
@@ -202,10 +214,19 @@ pub async fn patch(arguments: &Arguments) -> Outcome {
         let before = connection.get(&path).await?;
         let query = "?fieldManager=kubectl-patch";
         let answer = connection
-            .call(http::Method::PATCH, &format!("{path}{query}"), "application/json", Some(Body::of(content_type, &body)))
+            .call(
+                http::Method::PATCH,
+                &format!("{path}{query}"),
+                "application/json",
+                Some(Body::of(content_type, &body)),
+            )
             .await?;
         let is_same = before["metadata"]["resourceVersion"] == answer["metadata"]["resourceVersion"];
-        output::line(&format!("{} patched{}", select::label(&resource, &name), if is_same { " (no change)" } else { "" }));
+        output::line(&format!(
+            "{} patched{}",
+            select::label(&resource, &name),
+            if is_same { " (no change)" } else { "" }
+        ));
     }
     Ok(0)
 }
@@ -247,7 +268,8 @@ async fn set_images(
     let mut patched = Vec::new();
     for pair in images {
         let (name, image) = pair.split_once('=').unwrap_or((pair, ""));
-        let meant: Vec<&Value> = containers.iter().filter(|container| name == "*" || container["name"] == name).collect();
+        let meant: Vec<&Value> =
+            containers.iter().filter(|container| name == "*" || container["name"] == name).collect();
         if meant.is_empty() {
             return Err(KubectlError::other(format!("unable to find container named \"{name}\"")));
         }

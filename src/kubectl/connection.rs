@@ -105,10 +105,6 @@ impl Connection {
         self.call(Method::POST, path, JSON, Some(Body::json(object))).await
     }
 
-    pub async fn put(&self, path: &str, object: &Value) -> Result<Value, KubectlError> {
-        self.call(Method::PUT, path, JSON, Some(Body::json(object))).await
-    }
-
     pub async fn patch(&self, path: &str, content_type: &'static str, patch: &Value) -> Result<Value, KubectlError> {
         self.call(Method::PATCH, path, JSON, Some(Body::of(content_type, patch))).await
     }
@@ -234,8 +230,9 @@ pub fn read_kubeconfig(arguments: &Arguments) -> Result<Kubeconfig, KubectlError
         if is_empty || !path.is_file() {
             continue;
         }
-        let next = Kubeconfig::read_from(path)
-            .map_err(|error| KubectlError::other(format!("error loading config file \"{}\": {error}", path.display())))?;
+        let next = Kubeconfig::read_from(path).map_err(|error| {
+            KubectlError::other(format!("error loading config file \"{}\": {error}", path.display()))
+        })?;
         merged = Some(match merged {
             Some(before) => before.merge(next).map_err(|error| KubectlError::other(error.to_string()))?,
             None => next,

@@ -33,17 +33,23 @@ pub async fn run(arguments: &Arguments) -> Outcome {
     let connection = Connection::open(arguments).await?;
     let words: Vec<&str> = super::positionals(arguments);
     let (kind, object) = match words.as_slice() {
-        ["namespace" | "ns", name] => ("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})),
+        ["namespace" | "ns", name] => {
+            ("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+        }
         ["deployment" | "deploy", name] => ("deployments.apps", deployment(arguments, name)?),
         ["configmap" | "cm", name] => {
             let data = literals(arguments)?;
             ("configmaps", json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}))
         }
         ["secret", "generic", name] => {
-            let encode = |value: &Value| base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
+            let encode =
+                |value: &Value| base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
             let data: Map<String, Value> =
                 literals(arguments)?.iter().map(|(key, value)| (key.clone(), encode(value).into())).collect();
-            ("secrets", json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}, "data": data}))
+            (
+                "secrets",
+                json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}, "data": data}),
+            )
         }
         [] => return Err(KubectlError::other("must specify one of -f and -k")),
         [kind, ..] => {
@@ -60,7 +66,11 @@ pub async fn run(arguments: &Arguments) -> Outcome {
         return Ok(0);
     }
     if dry_run != DryRun::Client {
-        let path = format!("{}?fieldManager=kubectl-create{}", resource.collection(Some(&connection.namespace)), dry_run.query());
+        let path = format!(
+            "{}?fieldManager=kubectl-create{}",
+            resource.collection(Some(&connection.namespace)),
+            dry_run.query()
+        );
         connection.post(&path, &object).await.map_err(|error| match error.reason() {
             Some("AlreadyExists" | "NotFound") => error,
             _ if kind == "namespaces" => error,
@@ -94,9 +104,9 @@ fn deployment(arguments: &Arguments, name: &str) -> Result<Value, KubectlError> 
 fn literals(arguments: &Arguments) -> Result<Map<String, Value>, KubectlError> {
     let mut data = Map::new();
     for literal in arguments.values("from-literal") {
-        let (key, value) = literal.split_once('=').ok_or_else(|| {
-            KubectlError::other(format!("invalid literal source {literal}, expected key=value"))
-        })?;
+        let (key, value) = literal
+            .split_once('=')
+            .ok_or_else(|| KubectlError::other(format!("invalid literal source {literal}, expected key=value")))?;
         data.insert(key.to_owned(), value.into());
     }
     for source in arguments.values("from-file") {

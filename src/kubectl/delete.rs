@@ -56,7 +56,9 @@ pub async fn run(arguments: &Arguments) -> Outcome {
     let grace = if arguments.is_set("now") { Some(1) } else { arguments.number("grace-period")? };
     let force = arguments.is_set("force");
     if force {
-        output::complain("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
+        output::complain(
+            "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.",
+        );
     }
     let options = options(arguments, grace, force)?;
     let mut waiting = Vec::new();
@@ -75,7 +77,8 @@ pub async fn run(arguments: &Arguments) -> Outcome {
             }
         }
         let kind = select::singular(&target.resource);
-        let group = if target.resource.group.is_empty() { String::new() } else { format!(".{}", target.resource.group) };
+        let group =
+            if target.resource.group.is_empty() { String::new() } else { format!(".{}", target.resource.group) };
         let done = if force { "force deleted" } else { "deleted" };
         match arguments.value("output") {
             Some("name") => output::line(&select::label(&target.resource, &target.name)),
@@ -162,7 +165,10 @@ async fn wait_for_absence(connection: &Connection, path: &str, limit: Option<Dur
             Ok(object) => uid = Some(object["metadata"]["uid"].clone()),
         }
         if limit.is_some_and(|limit| begin.elapsed() > limit) {
-            return Err(KubectlError::other(format!("timed out waiting for the condition on {}", path.trim_start_matches('/'))));
+            return Err(KubectlError::other(format!(
+                "timed out waiting for the condition on {}",
+                path.trim_start_matches('/')
+            )));
         }
         tokio::time::sleep(PERIOD).await;
     }

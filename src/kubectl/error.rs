@@ -165,7 +165,8 @@ mod tests {
             "The ConfigMap \"bad name\" is invalid: metadata.name: Invalid value",
         );
         check(
-            &status(json!({"reason": "AlreadyExists", "message": "x already exists"})).while_doing("error when creating \"a.yaml\""),
+            &status(json!({"reason": "AlreadyExists", "message": "x already exists"}))
+                .while_doing("error when creating \"a.yaml\""),
             "Error from server (AlreadyExists): error when creating \"a.yaml\": x already exists",
         );
         check(

@@ -80,7 +80,9 @@ impl Arguments {
     }
 
     pub fn number(&self, long: &str) -> Result<Option<i64>, KubectlError> {
-        let parse = |text: &str| text.parse().map_err(|_| self.invalid(long, text, "strconv.ParseInt: parsing: invalid syntax"));
+        let parse = |text: &str| {
+            text.parse().map_err(|_| self.invalid(long, text, "strconv.ParseInt: parsing: invalid syntax"))
+        };
         self.value(long).map(parse).transpose()
     }
 
@@ -228,7 +230,12 @@ fn parse_short<'w>(
 mod tests {
     use super::*;
 
-    const FLAGS: &[Flag] = &[value("output", Some('o')), switch("watch", Some('w')), switch("all-namespaces", Some('A')), optional("dry-run", "unchanged")];
+    const FLAGS: &[Flag] = &[
+        value("output", Some('o')),
+        switch("watch", Some('w')),
+        switch("all-namespaces", Some('A')),
+        optional("dry-run", "unchanged"),
+    ];
 
     #[test]
     fn words() {

@@ -60,7 +60,8 @@ fn format(arguments: &Arguments) -> Result<Format<'_>, KubectlError> {
         Some((kind, template)) => (kind, Some(template)),
         None => (text, arguments.value("template")),
     };
-    let needed = || template.ok_or_else(|| KubectlError::other(format!("template format specified but no template given")));
+    let needed =
+        || template.ok_or_else(|| KubectlError::other(format!("template format specified but no template given")));
     match kind {
         "" => Ok(Format::Table { wide: false }),
         "wide" => Ok(Format::Table { wide: true }),
@@ -68,8 +69,14 @@ fn format(arguments: &Arguments) -> Result<Format<'_>, KubectlError> {
         "json" => Ok(Format::Json),
         "name" => Ok(Format::Name),
         "jsonpath" => needed().map(|template| Format::JsonPath(template.to_owned())),
-        "jsonpath-as-json" | "jsonpath-file" | "go-template" | "go-template-file" | "template" | "templatefile"
-        | "custom-columns-file" | "kyaml" => Err(KubectlError::Absent { what: format!("`-o {kind}`") }),
+        "jsonpath-as-json"
+        | "jsonpath-file"
+        | "go-template"
+        | "go-template-file"
+        | "template"
+        | "templatefile"
+        | "custom-columns-file"
+        | "kyaml" => Err(KubectlError::Absent { what: format!("`-o {kind}`") }),
         "custom-columns" => template
             .map(Format::Columns)
             .ok_or_else(|| KubectlError::other("custom-columns format specified but no custom columns given")),
@@ -157,10 +164,12 @@ async fn tables(
     for selection in selections {
         match fetch_rows(connection, selection, scope).await {
             // Objects of one kind share a table.
-            Ok(rows) => match found.last_mut().filter(|last| last.resource == rows.resource && selection.name.is_some()) {
-                Some(last) => last.rows.extend(rows.rows),
-                None => found.push(rows),
-            },
+            Ok(rows) => {
+                match found.last_mut().filter(|last| last.resource == rows.resource && selection.name.is_some()) {
+                    Some(last) => last.rows.extend(rows.rows),
+                    None => found.push(rows),
+                }
+            }
             Err(error) if error.is_not_found() && arguments.is_set("ignore-not-found") => {}
             Err(error) => errors.push(error),
         }
@@ -172,7 +181,9 @@ async fn tables(
     let kinds = found.iter().map(|rows| &rows.resource.plural).collect::<std::collections::BTreeSet<_>>();
     let view = View {
         wide,
-        with_kind: kinds.len() > 1 || selections.len() > 1 && selections.iter().any(|one| one.name.is_none()) || arguments.is_set("show-kind"),
+        with_kind: kinds.len() > 1
+            || selections.len() > 1 && selections.iter().any(|one| one.name.is_none())
+            || arguments.is_set("show-kind"),
         with_namespace: scope.all_namespaces,
         headers: !arguments.is_set("no-headers"),
         labels: arguments.is_set("show-labels"),
@@ -378,8 +389,12 @@ async fn watch(
     }
     if let Some(name) = selection.name.take() {
         scope.fields = Some(format!("metadata.name={name}"));
-        rows.resource_version =
-            rows.rows.first().and_then(|row| row["object"]["metadata"]["resourceVersion"].as_str()).unwrap_or_default().into();
+        rows.resource_version = rows
+            .rows
+            .first()
+            .and_then(|row| row["object"]["metadata"]["resourceVersion"].as_str())
+            .unwrap_or_default()
+            .into();
     }
     let mut path = selection.path(connection, &scope);
     path.push_str(if path.contains('?') { "&" } else { "?" });
@@ -474,9 +489,8 @@ pub async fn events(arguments: &Arguments) -> Outcome {
     let list = connection.get(&resource.collection((!all).then_some(connection.namespace.as_str()))).await?;
     let mut events = list["items"].as_array().cloned().unwrap_or_default();
     if let Some(target) = arguments.value("for") {
-        let (kind, name) = target.split_once('/').ok_or_else(|| {
-            KubectlError::other("--for must be in resource/name form")
-        })?;
+        let (kind, name) =
+            target.split_once('/').ok_or_else(|| KubectlError::other("--for must be in resource/name form"))?;
         let kind = connection.resource(kind).await?.kind.clone();
         events.retain(|event| event["involvedObject"]["name"] == name && event["involvedObject"]["kind"] == kind);
     }
@@ -519,6 +533,11 @@ pub async fn events(arguments: &Arguments) -> Outcome {
 
 /// When an event was last seen, as it sorts.
 pub fn last_seen(event: &Value) -> String {
-    let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"], &event["metadata"]["creationTimestamp"]];
+    let times = [
+        &event["series"]["lastObservedTime"],
+        &event["lastTimestamp"],
+        &event["eventTime"],
+        &event["metadata"]["creationTimestamp"],
+    ];
     times.into_iter().find_map(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -96,7 +96,11 @@ pub async fn pods_of(connection: &Connection, word: &str) -> Result<Vec<Value>, 
     let resource = connection.resource(kind).await?;
     let object = connection.get(&resource.object(&connection.namespace, name)).await.map_err(|error| {
         if error.is_not_found() && !word.contains('/') {
-            KubectlError::other(format!("error from server (NotFound): {} in namespace \"{}\"", error.message(), connection.namespace))
+            KubectlError::other(format!(
+                "error from server (NotFound): {} in namespace \"{}\"",
+                error.message(),
+                connection.namespace
+            ))
         } else {
             error
         }
@@ -124,7 +128,11 @@ pub async fn pods_of(connection: &Connection, word: &str) -> Result<Vec<Value>, 
     let rank = |pod: &Value| {
         let conditions = pod["status"]["conditions"].as_array();
         let is_ready = conditions.into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True");
-        (pod["status"]["phase"] != "Running", !is_ready, pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned())
+        (
+            pod["status"]["phase"] != "Running",
+            !is_ready,
+            pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     pods.sort_by_key(rank);
     Ok(pods)

@@ -76,7 +76,9 @@ fn files(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, KubectlError> {
         }
     }
     if found.is_empty() && !recursive {
-        let message = "error reading [".to_owned() + &path.display().to_string() + "]: recognized file extensions are [.json .yaml .yml]";
+        let message = "error reading [".to_owned()
+            + &path.display().to_string()
+            + "]: recognized file extensions are [.json .yaml .yml]";
         return Err(KubectlError::Other(message));
     }
     found.sort();
@@ -91,7 +93,9 @@ fn parse(text: &str, source: &str, manifests: &mut Vec<Manifest>) -> Result<(), 
         if object.is_null() {
             continue;
         }
-        if object["kind"] == "List" || object["items"].is_array() && object["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
+        if object["kind"] == "List"
+            || object["items"].is_array() && object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"))
+        {
             let items = object["items"].as_array().cloned().unwrap_or_default();
             manifests.extend(items.into_iter().map(|object| Manifest { source: source.to_owned(), object }));
             continue;
@@ -119,6 +123,7 @@ fn documents(text: &str) -> Vec<String> {
             document.push('\n');
         }
     }
-    documents.retain(|document| document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')));
+    documents
+        .retain(|document| document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')));
     documents
 }

@@ -4,22 +4,22 @@ use serde_json::{Map, Value};
 
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The lists of objects that are merged by a key, by the field's name and the keys to try. These are the keys that
+/// The lists of objects that are merged by a key, by the field's name and the key. These are the keys that
 /// Kubernetes' own types state for the kinds that people write.
-const MERGE_KEYS: &[(&str, &[&str])] = &[
-    ("containers", &["name"]),
-    ("initContainers", &["name"]),
-    ("ephemeralContainers", &["name"]),
-    ("env", &["name"]),
-    ("volumes", &["name"]),
-    ("volumeMounts", &["mountPath"]),
-    ("volumeDevices", &["devicePath"]),
-    ("imagePullSecrets", &["name"]),
-    ("hostAliases", &["ip"]),
-    ("topologySpreadConstraints", &["topologyKey"]),
-    ("ownerReferences", &["uid"]),
-    ("secrets", &["name"]),
-    ("conditions", &["type"]),
+const MERGE_KEYS: &[(&str, &str)] = &[
+    ("containers", "name"),
+    ("initContainers", "name"),
+    ("ephemeralContainers", "name"),
+    ("env", "name"),
+    ("volumes", "name"),
+    ("volumeMounts", "mountPath"),
+    ("volumeDevices", "devicePath"),
+    ("imagePullSecrets", "name"),
+    ("hostAliases", "ip"),
+    ("topologySpreadConstraints", "topologyKey"),
+    ("ownerReferences", "uid"),
+    ("secrets", "name"),
+    ("conditions", "type"),
 ];
 
 /// Whether the server knows this kind well enough for a strategic merge.
@@ -94,12 +94,12 @@ fn difference(key: &str, original: &Value, wanted: &Value, live: &Value, strateg
 /// The key that a list of objects is merged by. Ports have two names for it, in containers and in Services.
 fn merge_key<'i>(field: &str, items: impl Iterator<Item = &'i Value>) -> Option<&'static str> {
     let items: Vec<&Value> = items.collect();
-    let fits = |key: &&str| !items.is_empty() && items.iter().all(|item| item.get(**key).is_some());
+    let fits = |key: &&'static str| !items.is_empty() && items.iter().all(|item| item.get(*key).is_some());
     if field == "ports" {
-        return ["containerPort", "port"].iter().find(|key| fits(key)).copied();
+        return ["containerPort", "port"].into_iter().find(fits);
     }
-    let (_, keys) = MERGE_KEYS.iter().find(|(name, _)| *name == field)?;
-    keys.iter().find(|key| fits(key)).copied()
+    let (_, key) = MERGE_KEYS.iter().find(|(name, _)| *name == field)?;
+    Some(*key).filter(fits)
 }
 
 fn list_patch(key: &str, original: &Value, items: &[Value], live: &[Value]) -> Option<Value> {
@@ -176,8 +176,12 @@ mod tests {
             &json!({"spec": {"replicas": null, "containers": [{"$patch": "delete", "name": "log"}]}}),
         );
         // Somebody else changed it: the file's value comes back.
-        check(&before, &before, &json!({"spec": {"replicas": 5, "containers": [container("a"), {"name": "log", "image": "l"}]}}),
-            &json!({"spec": {"replicas": 2}}));
+        check(
+            &before,
+            &before,
+            &json!({"spec": {"replicas": 5, "containers": [container("a"), {"name": "log", "image": "l"}]}}),
+            &json!({"spec": {"replicas": 2}}),
+        );
     }
 
     #[test]

@@ -65,8 +65,28 @@ const COMMANDS: &[Command] = &[
 
 /// Commands of the real one that this one has not.
 const ABSENT: &[&str] = &[
-    "alpha", "attach", "auth", "autoscale", "certificate", "completion", "cordon", "cp", "debug", "diff", "drain",
-    "edit", "explain", "expose", "kustomize", "plugin", "proxy", "replace", "run", "taint", "top", "uncordon",
+    "alpha",
+    "attach",
+    "auth",
+    "autoscale",
+    "certificate",
+    "completion",
+    "cordon",
+    "cp",
+    "debug",
+    "diff",
+    "drain",
+    "edit",
+    "explain",
+    "expose",
+    "kustomize",
+    "plugin",
+    "proxy",
+    "replace",
+    "run",
+    "taint",
+    "top",
+    "uncordon",
 ];
 
 /// Runs as `kubectl`; answers the exit code.

@@ -85,7 +85,10 @@ impl Rollout<'_> {
 
     async fn status(&self, arguments: &Arguments) -> Result<(), KubectlError> {
         if !matches!(self.resource.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet") {
-            return Err(KubectlError::other(format!("no status viewer has been implemented for {}", self.resource.kind)));
+            return Err(KubectlError::other(format!(
+                "no status viewer has been implemented for {}",
+                self.resource.kind
+            )));
         }
         let limit = arguments.duration("timeout")?.filter(|limit| !limit.is_zero());
         let begin = Instant::now();
@@ -169,10 +172,9 @@ impl Rollout<'_> {
                 .iter()
                 .find(|(revision, _)| i64::try_from(*revision) == Ok(wanted))
                 .ok_or_else(|| KubectlError::other(format!("unable to find specified revision {wanted} in history")))?,
-            None => sets
-                .iter()
-                .rfind(|(revision, _)| *revision < current)
-                .ok_or_else(|| KubectlError::other(format!("no rollout history found for deployment \"{}\"", self.name())))?,
+            None => sets.iter().rfind(|(revision, _)| *revision < current).ok_or_else(|| {
+                KubectlError::other(format!("no rollout history found for deployment \"{}\"", self.name()))
+            })?,
         };
         let mut template = target.1["spec"]["template"].clone();
         if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
@@ -183,7 +185,11 @@ impl Rollout<'_> {
             labels.remove("pod-template-hash");
         }
         if template == live {
-            output::line(&format!("{} skipped rollback (current template already matches revision {})", self.label(), target.0));
+            output::line(&format!(
+                "{} skipped rollback (current template already matches revision {})",
+                self.label(),
+                target.0
+            ));
             return Ok(());
         }
         let patch = json!([{"op": "replace", "path": "/spec/template", "value": template}]);
@@ -241,16 +247,24 @@ fn progress(kind: &str, object: &Value, wanted_revision: Option<i64>) -> Result<
                     revision(object)
                 )));
             }
-            Ok(if observed { deployment(name, status, replicas) } else { Progress::Waiting("Waiting for deployment spec update to be observed...".into()) })
+            Ok(if observed {
+                deployment(name, status, replicas)
+            } else {
+                Progress::Waiting("Waiting for deployment spec update to be observed...".into())
+            })
         }
         "DaemonSet" => Ok(if !observed {
             Progress::Waiting("Waiting for daemon set spec update to be observed...".into())
         } else if number("updatedNumberScheduled") < number("desiredNumberScheduled") {
             let (updated, wanted) = (number("updatedNumberScheduled"), number("desiredNumberScheduled"));
-            Progress::Waiting(format!("Waiting for daemon set \"{name}\" rollout to finish: {updated} out of {wanted} new pods have been updated..."))
+            Progress::Waiting(format!(
+                "Waiting for daemon set \"{name}\" rollout to finish: {updated} out of {wanted} new pods have been updated..."
+            ))
         } else if number("numberAvailable") < number("desiredNumberScheduled") {
             let (available, wanted) = (number("numberAvailable"), number("desiredNumberScheduled"));
-            Progress::Waiting(format!("Waiting for daemon set \"{name}\" rollout to finish: {available} of {wanted} updated pods are available..."))
+            Progress::Waiting(format!(
+                "Waiting for daemon set \"{name}\" rollout to finish: {available} of {wanted} updated pods are available..."
+            ))
         } else {
             Progress::Done(format!("daemon set \"{name}\" successfully rolled out"))
         }),
@@ -259,9 +273,17 @@ fn progress(kind: &str, object: &Value, wanted_revision: Option<i64>) -> Result<
         } else if number("readyReplicas") < replicas {
             Progress::Waiting(format!("Waiting for {} pods to be ready...", replicas - number("readyReplicas")))
         } else if status["updateRevision"] != status["currentRevision"] {
-            Progress::Waiting(format!("waiting for statefulset rolling update to complete {} pods at revision {}...", number("updatedReplicas"), status["updateRevision"].as_str().unwrap_or_default()))
+            Progress::Waiting(format!(
+                "waiting for statefulset rolling update to complete {} pods at revision {}...",
+                number("updatedReplicas"),
+                status["updateRevision"].as_str().unwrap_or_default()
+            ))
         } else {
-            Progress::Done(format!("statefulset rolling update complete {} pods at revision {}...", number("currentReplicas"), status["currentRevision"].as_str().unwrap_or_default()))
+            Progress::Done(format!(
+                "statefulset rolling update complete {} pods at revision {}...",
+                number("currentReplicas"),
+                status["currentRevision"].as_str().unwrap_or_default()
+            ))
         }),
     }
 }
@@ -269,11 +291,13 @@ fn progress(kind: &str, object: &Value, wanted_revision: Option<i64>) -> Result<
 fn deployment(name: &str, status: &Value, replicas: i64) -> Progress {
     let number = |field: &str| status[field].as_i64().unwrap_or(0);
     let conditions = status["conditions"].as_array();
-    let late = conditions.into_iter().flatten().any(|condition| {
-        condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded"
-    });
+    let late = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded");
     let (updated, all, available) = (number("updatedReplicas"), number("replicas"), number("availableReplicas"));
-    let waiting = |what: String| Progress::Waiting(format!("Waiting for deployment \"{name}\" rollout to finish: {what}..."));
+    let waiting =
+        |what: String| Progress::Waiting(format!("Waiting for deployment \"{name}\" rollout to finish: {what}..."));
     if late {
         Progress::Failed(format!("deployment \"{name}\" exceeded its progress deadline"))
     } else if updated < replicas {

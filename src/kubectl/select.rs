@@ -127,7 +127,9 @@ pub async fn objects(
             Ok(object) if selection.name.is_some() => found.push((selection.resource.clone(), object)),
             Ok(list) => {
                 let items = list["items"].as_array().cloned().unwrap_or_default();
-                found.extend(items.into_iter().map(|item| (selection.resource.clone(), complete(item, &selection.resource))));
+                found.extend(
+                    items.into_iter().map(|item| (selection.resource.clone(), complete(item, &selection.resource))),
+                );
             }
             Err(error) => errors.push(error),
         }
@@ -147,7 +149,11 @@ pub fn complete(mut object: Value, resource: &Resource) -> Value {
 /// `deployment.apps/web`, `pod/web`.
 pub fn label(resource: &Resource, name: &str) -> String {
     let singular = singular(resource);
-    if resource.group.is_empty() { format!("{singular}/{name}") } else { format!("{singular}.{}/{name}", resource.group) }
+    if resource.group.is_empty() {
+        format!("{singular}/{name}")
+    } else {
+        format!("{singular}.{}/{name}", resource.group)
+    }
 }
 
 pub fn singular(resource: &Resource) -> String {

@@ -1,6 +1,6 @@
 //! `kubectl exec` and `port-forward`, over WebSocket channels.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -110,16 +110,24 @@ fn pod_path(pod: &Value) -> String {
 }
 
 async fn send_stdin(mut sender: Sender) {
-    let mut stdin = tokio::io::stdin();
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let count = stdin.read(&mut buffer).await.unwrap_or(0);
-        let frame = if count == 0 { vec![CLOSE, STDIN] } else { [&[STDIN], &buffer[..count]].concat() };
-        if sender.send(Message::Binary(frame.into())).await.is_err() || count == 0 {
-            // The connection stays open for what the command still prints.
-            std::future::pending::<()>().await;
+    let (chunks, mut queue) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
+    // A thread of its own: reading cannot be interrupted, and ends with the process.
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
+            if chunks.blocking_send(buffer[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    while let Some(chunk) = queue.recv().await {
+        if sender.send(Message::Binary([&[STDIN], chunk.as_slice()].concat().into())).await.is_err() {
+            break;
         }
     }
+    let _ = sender.send(Message::Binary(vec![CLOSE, STDIN].into())).await;
+    // The connection stays open for what the command still prints.
+    std::future::pending::<()>().await;
 }
 
 /// Prints what comes until the command has ended.
@@ -150,7 +158,10 @@ fn ended(status: &Value) -> Outcome {
     let code = causes.into_iter().flatten().find(|cause| cause["reason"] == "ExitCode");
     match code.and_then(|cause| cause["message"].as_str()?.parse().ok()) {
         Some(code) => Err(KubectlError::Exit(code)),
-        None => Err(KubectlError::other(format!("Internal error occurred: {}", status["message"].as_str().unwrap_or_default()))),
+        None => Err(KubectlError::other(format!(
+            "Internal error occurred: {}",
+            status["message"].as_str().unwrap_or_default()
+        ))),
     }
 }
 
@@ -186,7 +197,9 @@ pub async fn forward(arguments: &Arguments) -> Outcome {
     let local = tokio::task::LocalSet::new();
     local
         .run_until(async {
-            let accepting = listeners.into_iter().map(|(listener, ports)| accept(connection.clone(), path.clone(), listener, ports));
+            let accepting = listeners
+                .into_iter()
+                .map(|(listener, ports)| accept(connection.clone(), path.clone(), listener, ports));
             futures_util::future::join_all(accepting).await;
         })
         .await;
@@ -210,14 +223,18 @@ async fn behind_service(connection: &Connection, name: &str, port: u16) -> Resul
     let service = connection.get(&path).await?;
     let ports = service["spec"]["ports"].as_array();
     let found = ports.into_iter().flatten().find(|candidate| candidate["port"] == port);
-    let found = found.ok_or_else(|| KubectlError::other(format!("Service {name} does not have a service port {port}")))?;
+    let found =
+        found.ok_or_else(|| KubectlError::other(format!("Service {name} does not have a service port {port}")))?;
     Ok(found["targetPort"].as_u64().and_then(|target| u16::try_from(target).ok()).unwrap_or(port))
 }
 
 async fn listen(wanted: Ports) -> Result<Vec<(TcpListener, Ports)>, KubectlError> {
     let first = TcpListener::bind(("127.0.0.1", wanted.local)).await.map_err(|error| {
         output::complain(&format!("Unable to listen on port {}: {error}", wanted.local));
-        KubectlError::other(format!("unable to listen on any of the requested ports: [{{{} {}}}]", wanted.local, wanted.remote))
+        KubectlError::other(format!(
+            "unable to listen on any of the requested ports: [{{{} {}}}]",
+            wanted.local, wanted.remote
+        ))
     })?;
     let local = first.local_addr().map_or(wanted.local, |address| address.port());
     let ports = Ports { local, ..wanted };
@@ -274,7 +291,10 @@ async fn carry(connection: &Connection, path: &str, stream: TcpStream, port: u16
                 continue;
             }
             if *channel == 1 {
-                return Err(KubectlError::other(format!("an error occurred forwarding: {}", String::from_utf8_lossy(data))));
+                return Err(KubectlError::other(format!(
+                    "an error occurred forwarding: {}",
+                    String::from_utf8_lossy(data)
+                )));
             }
             if writer.write_all(data).await.is_err() {
                 break;

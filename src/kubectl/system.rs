@@ -42,11 +42,13 @@ pub async fn version(arguments: &Arguments) -> Outcome {
     let server_version = server.as_ref().and_then(|server| server.as_ref().ok());
     match arguments.value("output") {
         Some(format @ ("json" | "yaml")) => {
-            let mut value = json!({"clientVersion": {"gitVersion": client, "major": "1", "minor": "32", "builtIn": true}});
+            let mut value =
+                json!({"clientVersion": {"gitVersion": client, "major": "1", "minor": "32", "builtIn": true}});
             if let Some(server) = server_version {
                 value["serverVersion"] = server.clone();
             }
-            let text = if format == "json" { json::pretty(&value).replace("    ", "  ") } else { yaml::document(&value) };
+            let text =
+                if format == "json" { json::pretty(&value).replace("    ", "  ") } else { yaml::document(&value) };
             output::print(&text);
         }
         Some(other) => return Err(KubectlError::other(format!("--output must be 'yaml' or 'json', not '{other}'"))),
@@ -65,7 +67,9 @@ pub async fn version(arguments: &Arguments) -> Outcome {
 
 pub async fn cluster_info(arguments: &Arguments) -> Outcome {
     if !arguments.positional.is_empty() {
-        return Err(KubectlError::Absent { what: format!("`kubectl cluster-info {}`", arguments.positional.join(" ")) });
+        return Err(KubectlError::Absent {
+            what: format!("`kubectl cluster-info {}`", arguments.positional.join(" ")),
+        });
     }
     let connection = Connection::open(arguments).await?;
     connection.get("/version").await?;
@@ -85,7 +89,10 @@ pub async fn api_resources(arguments: &Arguments) -> Outcome {
         .filter(|resource| arguments.value("api-group").is_none_or(|group| resource.group == group))
         .filter(|resource| {
             let verbs = arguments.value("verbs").unwrap_or_default();
-            verbs.split(',').filter(|verb| !verb.is_empty()).all(|verb| resource.verbs.iter().any(|known| known == verb))
+            verbs
+                .split(',')
+                .filter(|verb| !verb.is_empty())
+                .all(|verb| resource.verbs.iter().any(|known| known == verb))
         })
         .collect();
     match arguments.value("sort-by") {
@@ -148,11 +155,16 @@ pub fn config(arguments: &Arguments) -> Outcome {
             output::line(&current);
         }
         ["view"] => {
-            let mut value = serde_json::to_value(&kubeconfig).map_err(|error| KubectlError::other(error.to_string()))?;
+            let mut value =
+                serde_json::to_value(&kubeconfig).map_err(|error| KubectlError::other(error.to_string()))?;
             if !arguments.is_set("raw") {
                 hide(&mut value);
             }
-            output::print(&if arguments.value("output") == Some("json") { json::pretty(&value) } else { yaml::document(&value) });
+            output::print(&if arguments.value("output") == Some("json") {
+                json::pretty(&value)
+            } else {
+                yaml::document(&value)
+            });
         }
         ["get-contexts"] => contexts(&kubeconfig, &current, arguments),
         ["use-context", name] => {
@@ -203,7 +215,9 @@ fn hide(value: &mut Value) {
         Value::Object(map) => {
             for (key, value) in map {
                 match key.as_str() {
-                    "certificate-authority-data" | "client-certificate-data" | "client-key-data" if value.is_string() => {
+                    "certificate-authority-data" | "client-certificate-data" | "client-key-data"
+                        if value.is_string() =>
+                    {
                         *value = "DATA+OMITTED".into();
                     }
                     "token" | "password" if value.is_string() => *value = "REDACTED".into(),

@@ -44,7 +44,10 @@ fn goal(arguments: &Arguments) -> Result<Goal, KubectlError> {
         Some(("jsonpath", path)) => {
             let end = path.rfind('}').map_or(path.len(), |end| end + 1);
             let path_text = path[..end].trim_matches('\'');
-            let value = path[end..].trim_start_matches('\'').strip_prefix('=').map(|value| value.trim_matches(['\'', '"']).to_owned());
+            let value = path[end..]
+                .trim_start_matches('\'')
+                .strip_prefix('=')
+                .map(|value| value.trim_matches(['\'', '"']).to_owned());
             Ok(Goal::JsonPath { template: path_text.to_owned(), value })
         }
         _ => Err(KubectlError::other(format!("unrecognized condition: \"{text}\""))),
@@ -90,10 +93,16 @@ pub async fn run(arguments: &Arguments) -> Outcome {
                 break;
             }
             if live.is_none() {
-                return Err(KubectlError::Plain(format!("Error from server (NotFound): {} \"{name}\" not found", resource.qualified())));
+                return Err(KubectlError::Plain(format!(
+                    "Error from server (NotFound): {} \"{name}\" not found",
+                    resource.qualified()
+                )));
             }
             if begin.elapsed() >= limit {
-                failures.push(KubectlError::other(format!("timed out waiting for the condition on {}/{name}", resource.plural)));
+                failures.push(KubectlError::other(format!(
+                    "timed out waiting for the condition on {}/{name}",
+                    resource.plural
+                )));
                 break;
             }
             tokio::time::sleep(PERIOD).await;

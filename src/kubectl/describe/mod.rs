@@ -36,12 +36,14 @@ pub async fn run(arguments: &Arguments) -> Outcome {
     let selections = select::parse(&connection, &words, arguments).await?;
     let (found, errors) = select::objects(&connection, &selections, &scope).await;
     if found.is_empty() && errors.is_empty() {
-        let place = if scope.all_namespaces { String::new() } else { format!(" in {} namespace.", connection.namespace) };
+        let place =
+            if scope.all_namespaces { String::new() } else { format!(" in {} namespace.", connection.namespace) };
         output::complain(&format!("No resources found{place}"));
     }
     let mut texts = Vec::new();
     for (resource, object) in &found {
-        let subject = Subject { connection: &connection, resource, object, events: arguments.is_not_off("show-events") };
+        let subject =
+            Subject { connection: &connection, resource, object, events: arguments.is_not_off("show-events") };
         texts.push(subject.describe().await?);
     }
     output::print(&texts.join("\n\n"));
@@ -64,7 +66,9 @@ impl Subject<'_> {
         match (self.resource.group.as_str(), self.resource.kind.as_str()) {
             ("", "Pod") => pod::pod(&mut text, object),
             ("", "Service") => {
-                let slices = self.related("endpointslices.discovery.k8s.io", &format!("kubernetes.io/service-name={}", name(object))).await?;
+                let slices = self
+                    .related("endpointslices.discovery.k8s.io", &format!("kubernetes.io/service-name={}", name(object)))
+                    .await?;
                 simple::service(&mut text, object, &slices);
             }
             ("", "ConfigMap") => simple::config_map(&mut text, object),
@@ -78,7 +82,11 @@ impl Subject<'_> {
             }
             ("", "Node") => {
                 let pods = self.connection.get("/api/v1/pods").await?;
-                let lease = self.connection.get(&format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}", name(object))).await.ok();
+                let lease = self
+                    .connection
+                    .get(&format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}", name(object)))
+                    .await
+                    .ok();
                 simple::node(&mut text, object, pods["items"].as_array().map_or(&[], Vec::as_slice), lease.as_ref());
             }
             ("", "Event") => simple::any(&mut text, object),
@@ -125,7 +133,9 @@ impl Subject<'_> {
         events.retain(|event| {
             let involved = &event["involvedObject"];
             let has_uid = involved["uid"] == self.object["metadata"]["uid"] || self.resource.kind == "Node";
-            involved["name"] == self.object["metadata"]["name"] && involved["kind"] == self.resource.kind.as_str() && has_uid
+            involved["name"] == self.object["metadata"]["name"]
+                && involved["kind"] == self.resource.kind.as_str()
+                && has_uid
         });
         events.sort_by_key(last_seen);
         Ok(Some(events))
@@ -198,7 +208,13 @@ impl Text {
         for event in events {
             let from = event["source"]["component"].as_str().filter(|from| !from.is_empty());
             let from = from.or_else(|| event["reportingComponent"].as_str()).unwrap_or_default();
-            let cells = [text_of(&event["type"]), text_of(&event["reason"]), &event_age(event, now), from, text_of(&event["message"]).trim()];
+            let cells = [
+                text_of(&event["type"]),
+                text_of(&event["reason"]),
+                &event_age(event, now),
+                from,
+                text_of(&event["message"]).trim(),
+            ];
             self.line(1, &cells.join("\t"));
         }
     }

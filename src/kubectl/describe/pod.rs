@@ -44,7 +44,13 @@ pub fn pod(text: &mut Text, object: &Value) {
         text.field(0, "Controlled By", &owner);
     }
     if spec["initContainers"].as_array().is_some_and(|containers| !containers.is_empty()) {
-        template::containers(text, 0, "Init Containers", &spec["initContainers"], &status_or_empty(&status["initContainerStatuses"]));
+        template::containers(
+            text,
+            0,
+            "Init Containers",
+            &spec["initContainers"],
+            &status_or_empty(&status["initContainerStatuses"]),
+        );
     }
     template::containers(text, 0, "Containers", &spec["containers"], &status_or_empty(&status["containerStatuses"]));
     conditions(text, status);

@@ -40,7 +40,9 @@ pub fn service(text: &mut Text, object: &Value, slices: &[Value]) {
         text.field(0, "Endpoints", &endpoints(slices, port));
     }
     text.field(0, "Session Affinity", text_of(&spec["sessionAffinity"]));
-    for (label, field) in [("External Traffic Policy", "externalTrafficPolicy"), ("Internal Traffic Policy", "internalTrafficPolicy")] {
+    for (label, field) in
+        [("External Traffic Policy", "externalTrafficPolicy"), ("Internal Traffic Policy", "internalTrafficPolicy")]
+    {
         if let Some(policy) = spec[field].as_str() {
             text.field(0, label, policy);
         }
@@ -58,7 +60,9 @@ fn endpoints(slices: &[Value], port: &Value) -> String {
         let Some(number) = named.into_iter().find(same).and_then(|port| port["port"].as_u64()) else { continue };
         let ready = slice["endpoints"].as_array().into_iter().flatten();
         for endpoint in ready.filter(|endpoint| endpoint["conditions"]["ready"] != false) {
-            found.extend(endpoint["addresses"].as_array().into_iter().flatten().map(|ip| format!("{}:{number}", text_of(ip))));
+            found.extend(
+                endpoint["addresses"].as_array().into_iter().flatten().map(|ip| format!("{}:{number}", text_of(ip))),
+            );
         }
     }
     found.sort();
@@ -223,8 +227,12 @@ pub fn any(text: &mut Text, object: &Value) {
     let shown = object.as_object().into_iter().flatten();
     for (key, value) in shown.filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind")) {
         let mut value = value.clone();
-        if key == "metadata" && let Some(metadata) = value.as_object_mut() {
-            metadata.retain(|key, _| !matches!(key.as_str(), "managedFields" | "name" | "namespace" | "labels" | "annotations"));
+        if key == "metadata"
+            && let Some(metadata) = value.as_object_mut()
+        {
+            metadata.retain(|key, _| {
+                !matches!(key.as_str(), "managedFields" | "name" | "namespace" | "labels" | "annotations")
+            });
         }
         tree(text, 0, key, &value);
     }

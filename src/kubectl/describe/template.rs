@@ -97,7 +97,8 @@ fn container_body(text: &mut Text, container: &Value, status: Option<&Value>) {
             }
         }
     }
-    for (label, field) in [("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")] {
+    for (label, field) in [("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")]
+    {
         if container[field].is_object() {
             text.field(2, label, &probe(&container[field]));
         }
@@ -111,7 +112,12 @@ fn ports(text: &mut Text, container: &Value) {
     let list = |field: &str| {
         let shown = ports.iter().map(|port| {
             let label = port["name"].as_str().filter(|_| field == "containerPort").map(|name| format!(" ({name})"));
-            format!("{}/{}{}", number(&port[field]), port["protocol"].as_str().unwrap_or("TCP"), label.unwrap_or_default())
+            format!(
+                "{}/{}{}",
+                number(&port[field]),
+                port["protocol"].as_str().unwrap_or("TCP"),
+                label.unwrap_or_default()
+            )
         });
         let joined = shown.collect::<Vec<_>>().join(", ");
         if joined.is_empty() { "<none>".to_owned() } else { joined }
@@ -218,7 +224,11 @@ fn environment(text: &mut Text, container: &Value) {
                 ("secret", &source["secretKeyRef"])
             };
             let optional = key["optional"] == true;
-            format!("<set to the key '{}' in {kind} '{}'>\tOptional: {optional}", text_of(&key["key"]), text_of(&key["name"]))
+            format!(
+                "<set to the key '{}' in {kind} '{}'>\tOptional: {optional}",
+                text_of(&key["key"]),
+                text_of(&key["name"])
+            )
         };
         text.field(3, variable_name, &shown);
     }
@@ -235,7 +245,10 @@ fn mounts(text: &mut Text, container: &Value) {
     for mount in mounts {
         let mode = if mount["readOnly"] == true { "ro" } else { "rw" };
         let path = mount["subPath"].as_str().filter(|path| !path.is_empty()).map(|path| format!(",path=\"{path}\""));
-        text.line(3, &format!("{} from {} ({mode}{})", text_of(&mount["mountPath"]), name_of(mount), path.unwrap_or_default()));
+        text.line(
+            3,
+            &format!("{} from {} ({mode}{})", text_of(&mount["mountPath"]), name_of(mount), path.unwrap_or_default()),
+        );
     }
 }
 

@@ -91,7 +91,9 @@ fn follow<'v>(step: &Step, root: &'v Value, value: &'v Value, next: &mut Vec<&'v
         Step::Index(index) => {
             let items = value.as_array().ok_or("is not array or slice")?;
             let found = position(*index, items.len()).and_then(|position| items.get(position));
-            next.push(found.ok_or_else(|| format!("array index out of bounds: index {index}, length {}", items.len()))?);
+            next.push(
+                found.ok_or_else(|| format!("array index out of bounds: index {index}, length {}", items.len()))?,
+            );
         }
         Step::Slice(from, to, by) => {
             let items = value.as_array().ok_or("is not array or slice")?;
@@ -128,13 +130,7 @@ fn descend<'v>(value: &'v Value, next: &mut Vec<&'v Value>) {
     }
 }
 
-fn holds(
-    path: &[Step],
-    operator: &str,
-    operand: Option<&Operand>,
-    root: &Value,
-    item: &Value,
-) -> Result<bool, String> {
+fn holds(path: &[Step], operator: &str, operand: Option<&Operand>, root: &Value, item: &Value) -> Result<bool, String> {
     let found = walk(path, root, item)?;
     let Some(left) = found.first() else { return Ok(false) };
     let right = match operand {
@@ -332,7 +328,8 @@ fn bracket(inside: &str) -> Result<Step, String> {
     let number = |text: &str| text.trim().parse::<i64>().map_err(|_| format!("invalid array index {inside}"));
     if inside.contains(':') {
         let parts: Vec<&str> = inside.split(':').collect();
-        let bound = |part: Option<&&str>| part.filter(|part| !part.trim().is_empty()).map(|part| number(part)).transpose();
+        let bound =
+            |part: Option<&&str>| part.filter(|part| !part.trim().is_empty()).map(|part| number(part)).transpose();
         return Ok(Step::Slice(bound(parts.first())?, bound(parts.get(1))?, bound(parts.get(2))?.unwrap_or(1)));
     }
     Ok(Step::Index(number(inside)?))

@@ -71,8 +71,7 @@ fn write(lines: &[Vec<&str>], from: usize, widths: &[usize], aligned: &mut Strin
 /// Rows as a table; the last column is not filled up.
 pub fn rows(rows: &[Vec<String>]) -> String {
     let clean = |cell: &String| cell.replace(['\t', '\n'], " ");
-    let text: String =
-        rows.iter().map(|row| row.iter().map(clean).collect::<Vec<_>>().join("\t") + "\n").collect();
+    let text: String = rows.iter().map(|row| row.iter().map(clean).collect::<Vec<_>>().join("\t") + "\n").collect();
     align(&text, TABLE)
 }
 

@@ -140,14 +140,17 @@ fn reads_as_other(string: &str) -> bool {
 
 fn is_based_number(digits: &str) -> bool {
     let based = |prefix: &str, radix: u32| {
-        digits.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix) || c == '_'))
+        digits
+            .strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix) || c == '_'))
     };
     based("0x", 16) || based("0b", 2) || based("0o", 8)
 }
 
 /// `22:30`, which older YAML reads in base 60.
 fn is_sexagesimal(digits: &str) -> bool {
-    digits.contains(':') && digits.split(':').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    digits.contains(':')
+        && digits.split(':').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn needs_quotes(string: &str) -> bool {
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn documents() {
-        let value = json!({"a": [{"b": 1, "c": ["x"]}, "y"], "d": {}, "e": [], "f": {"g": null}});
-        assert_eq!(document(&value), "a:\n- b: 1\n  c:\n  - x\n- y\nd: {}\ne: []\nf:\n  g: null\n");
+        let value = json!({"a": [{"b": 1, "c": ["x"]}, "z"], "d": {}, "e": [], "f": {"g": null}});
+        assert_eq!(document(&value), "a:\n- b: 1\n  c:\n  - x\n- z\nd: {}\ne: []\nf:\n  g: null\n");
     }
 }
