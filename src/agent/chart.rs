@@ -54,14 +54,14 @@ impl Chart {
     ///
     /// # Errors
     /// Files that differ from the commit, and what the embedded werf does not do: subcharts, secret values.
-    pub fn load(repository: &Repository, directory: &str, project: &str) -> Result<Self, Fault> {
+    pub fn load(repository: &Repository, directory: &str, project: &str, loose: bool) -> Result<Self, Fault> {
         let prefix = format!("{directory}/");
         let ignored = match repository.read_text(&format!("{prefix}.helmignore")) {
             Ok(text) => Patterns::parse(&text),
             Err(_) => Patterns::default(),
         };
         repository
-            .require_committed(|path| path.strip_prefix(&prefix).is_some_and(|path| !ignored.matches(path)))
+            .require_committed(|path| !loose && path.strip_prefix(&prefix).is_some_and(|path| !ignored.matches(path)))
             .within("unable to load chart directory")
             .within("unable to load chart directory")
             .within("load chart dir")?;
@@ -180,6 +180,11 @@ impl Chart {
             "Files": files,
             "Subcharts": {},
         })
+    }
+
+    /// Whether a template has this word.
+    pub fn mentions(&self, word: &str) -> bool {
+        self.templates.iter().any(|template| template.text.contains(word))
     }
 
     /// All values that templates see: the chart's, then each layer over it.
