@@ -64,28 +64,96 @@ pub struct Options {
 
 /// Options with a value that change nothing that the agent does.
 const HARMLESS_VALUES: &[&str] = &[
-    "cache-repo", "config", "container-registry-mirror", "deploy-report-path", "docker-config",
-    "giterminism-config", "home-dir", "hooks-status-progress-period", "kube-api-server", "kube-burst-limit", "kube-ca-path",
-    "kube-qps-limit", "log-terminal-width", "network-parallelism", "parallel-tasks-limit", "platform",
-    "releases-history-max", "resources-filter", "save-build-report-path", "secondary-repo", "ssh-key",
-    "status-progress-period", "synchronization", "tmp-dir", "build-report-path", "log-time-format", "release-storage",
+    "cache-repo",
+    "config",
+    "container-registry-mirror",
+    "deploy-report-path",
+    "docker-config",
+    "giterminism-config",
+    "home-dir",
+    "hooks-status-progress-period",
+    "kube-api-server",
+    "kube-burst-limit",
+    "kube-ca-path",
+    "kube-qps-limit",
+    "log-terminal-width",
+    "network-parallelism",
+    "parallel-tasks-limit",
+    "platform",
+    "releases-history-max",
+    "resources-filter",
+    "save-build-report-path",
+    "secondary-repo",
+    "ssh-key",
+    "status-progress-period",
+    "synchronization",
+    "tmp-dir",
+    "build-report-path",
+    "log-time-format",
+    "release-storage",
 ];
 
 /// Options without a value that change nothing that the agent does.
 const HARMLESS_FLAGS: &[&str] = &[
-    "atomic", "color", "debug", "debug-templates", "disable-auto-host-cleanup", "ignore-secret-key",
-    "insecure-registry", "log-debug", "log-pretty", "log-project-dir", "log-quiet", "log-time", "log-verbose",
-    "no-color", "no-install-crds", "parallel", "require-built-images", "save-build-report",
-    "save-deploy-report", "show-build-stages", "skip-build", "skip-tls-verify-kube", "skip-tls-verify-registry",
-    "validate", "without-images", "show-only-digests", "skip-dependencies-repo-refresh", "virtual-merge",
+    "atomic",
+    "color",
+    "debug",
+    "debug-templates",
+    "disable-auto-host-cleanup",
+    "ignore-secret-key",
+    "insecure-registry",
+    "log-debug",
+    "log-pretty",
+    "log-project-dir",
+    "log-quiet",
+    "log-time",
+    "log-verbose",
+    "no-color",
+    "no-install-crds",
+    "parallel",
+    "require-built-images",
+    "save-build-report",
+    "save-deploy-report",
+    "show-build-stages",
+    "skip-build",
+    "skip-tls-verify-kube",
+    "skip-tls-verify-registry",
+    "validate",
+    "without-images",
+    "show-only-digests",
+    "skip-dependencies-repo-refresh",
+    "virtual-merge",
 ];
 
 /// Options of werf that the agent does not have.
 const REFUSED: &[&str] = &[
-    "add-annotation", "add-custom-tag", "add-label", "branch", "dev-branch", "final-repo", "follow", "introspect-before-error",
-    "introspect-error", "introspect-stage", "kube-config-base64", "kube-token", "rollback-graph-path", "save-graph-path",
-    "secret-values", "set-docker-config-json-value", "set-file", "set-json", "set-runtime-json", "tag", "templates",
-    "use-custom-tag", "use-deploy-report", "deploy-graph-path", "include-crds", "show-only", "config-templates-dir",
+    "add-annotation",
+    "add-custom-tag",
+    "add-label",
+    "branch",
+    "dev-branch",
+    "final-repo",
+    "follow",
+    "introspect-before-error",
+    "introspect-error",
+    "introspect-stage",
+    "kube-config-base64",
+    "kube-token",
+    "rollback-graph-path",
+    "save-graph-path",
+    "secret-values",
+    "set-docker-config-json-value",
+    "set-file",
+    "set-json",
+    "set-runtime-json",
+    "tag",
+    "templates",
+    "use-custom-tag",
+    "use-deploy-report",
+    "deploy-graph-path",
+    "include-crds",
+    "show-only",
+    "config-templates-dir",
 ];
 
 /// Reads the words after the command; `variable` is `std::env::var` outside tests, `variables` all names that start
@@ -151,17 +219,38 @@ fn short_name(letter: char, options: &Options) -> Option<&'static str> {
 
 fn takes_value(name: &str) -> bool {
     const VALUES: &[&str] = &[
-        "env", "repo", "timeout", "set", "set-string", "values", "namespace", "release", "kube-context", "kube-config",
-        "revision", "dir", "git-work-tree", "log-color-mode", "format", "output", "max",
+        "env",
+        "repo",
+        "timeout",
+        "set",
+        "set-string",
+        "values",
+        "namespace",
+        "release",
+        "kube-context",
+        "kube-config",
+        "revision",
+        "dir",
+        "git-work-tree",
+        "log-color-mode",
+        "format",
+        "output",
+        "max",
     ];
     VALUES.contains(&name) || HARMLESS_VALUES.contains(&name)
 }
 
 impl Options {
-    fn take(&mut self, name: &str, value: Option<String>, rest: &mut impl Iterator<Item = String>) -> Result<(), Fault> {
+    fn take(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<(), Fault> {
         if takes_value(name) {
-            let value =
-                value.or_else(|| rest.next()).ok_or_else(|| Fault::Usage(format!("flag needs an argument: --{name}")))?;
+            let value = value
+                .or_else(|| rest.next())
+                .ok_or_else(|| Fault::Usage(format!("flag needs an argument: --{name}")))?;
             return self.set_value(name, value);
         }
         let on = match value.as_deref() {
@@ -217,8 +306,24 @@ impl Options {
 
 fn unknown(name: &str) -> Fault {
     const FLAGS: &[&str] = &[
-        "env", "repo", "timeout", "set", "set-string", "values", "namespace", "release", "kube-context", "kube-config",
-        "revision", "dir", "dev", "auto-rollback", "force-adoption", "exit-code", "with-namespace", "all-namespaces",
+        "env",
+        "repo",
+        "timeout",
+        "set",
+        "set-string",
+        "values",
+        "namespace",
+        "release",
+        "kube-context",
+        "kube-config",
+        "revision",
+        "dir",
+        "dev",
+        "auto-rollback",
+        "force-adoption",
+        "exit-code",
+        "with-namespace",
+        "all-namespaces",
     ];
     let near = FLAGS
         .iter()
@@ -237,9 +342,9 @@ fn from_environment(
     let on = |name: &str| variable(name).is_some_and(|value| matches!(value.as_str(), "1" | "true" | "yes" | "on"));
     let list = |prefix: &str| variables(prefix).iter().filter_map(|name| variable(name)).collect::<Vec<_>>();
     let timeout_s = match variable("WERF_TIMEOUT") {
-        Some(value) => {
-            value.parse().map_err(|_| Fault::Usage(format!("bad WERF_TIMEOUT={value}: expected a number of seconds")))?
-        }
+        Some(value) => value
+            .parse()
+            .map_err(|_| Fault::Usage(format!("bad WERF_TIMEOUT={value}: expected a number of seconds")))?,
         None => 0,
     };
     Ok(Options {
@@ -292,7 +397,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let check = |words: &[&str], expected: &str| assert_eq!(read(words, &[]), Err(expected.to_owned()), "{words:?}");
+        let check =
+            |words: &[&str], expected: &str| assert_eq!(read(words, &[]), Err(expected.to_owned()), "{words:?}");
         check(&["--evn", "x"], "unknown flag: --evn (did you mean --env?)");
         check(&["--env"], "flag needs an argument: --env");
         check(&["--timeout", "soon"], "invalid argument \"soon\" for \"--timeout\" flag");

@@ -68,7 +68,10 @@ impl Chart {
         let mut chart = Self {
             metadata: Metadata::default(),
             values: json!({}),
-            templates: vec![Source { name: format!("{project}/templates/_werf_helpers.tpl"), text: WERF_HELPERS.into() }],
+            templates: vec![Source {
+                name: format!("{project}/templates/_werf_helpers.tpl"),
+                text: WERF_HELPERS.into(),
+            }],
             files: Vec::new(),
         };
         for full in repository.paths() {
@@ -82,7 +85,11 @@ impl Chart {
 
     fn add(&mut self, path: &str, content: Vec<u8>, project: &str) -> Result<(), Fault> {
         let text = || String::from_utf8_lossy(&content).into_owned();
-        let parse = |what: &str| yaml::parse(&text()).map_err(|error| Fault::invalid(format!("cannot load {what}: error converting YAML to JSON: yaml: {error}")));
+        let parse = |what: &str| {
+            yaml::parse(&text()).map_err(|error| {
+                Fault::invalid(format!("cannot load {what}: error converting YAML to JSON: yaml: {error}"))
+            })
+        };
         match path {
             "Chart.yaml" => {
                 let value = parse("Chart.yaml")?;

@@ -109,9 +109,7 @@ impl Cluster {
         }
         let known = self.served.borrow();
         let found = known.get(api_version).and_then(|list| list.iter().find(|served| served.kind == kind));
-        found.cloned().ok_or_else(|| {
-            Fault::invalid(format!("no matches for kind {kind:?} in version {api_version:?}"))
-        })
+        found.cloned().ok_or_else(|| Fault::invalid(format!("no matches for kind {kind:?} in version {api_version:?}")))
     }
 
     /// The object at a path, where there is one.
@@ -186,7 +184,13 @@ impl Cluster {
         }
     }
 
-    async fn ask(&self, method: Method, path: &str, media_type: Option<&str>, body: Option<&Value>) -> Result<Value, Fault> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        media_type: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Value, Fault> {
         let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
         if let Some(media_type) = media_type {
             request = request.header(header::CONTENT_TYPE, media_type);

@@ -60,7 +60,12 @@ impl<'a> Session<'a> {
     }
 
     /// Renders the chart; `cluster` is asked only what templates ask for.
-    async fn render(&self, building: Building, cluster: Option<&Cluster>, history: &History) -> Result<Rendering, Fault> {
+    async fn render(
+        &self,
+        building: Building,
+        cluster: Option<&Cluster>,
+        history: &History,
+    ) -> Result<Rendering, Fault> {
         let images = self.project.images(self.options.repository.as_deref(), building, self.output).await?;
         self.render_with(&images, cluster, history).await
     }
@@ -108,7 +113,10 @@ impl<'a> Session<'a> {
         Release {
             name: project.release.clone(),
             info: Info {
-                first_deployed: history.0.first().map_or_else(|| now.clone(), |first| first.info.first_deployed.clone()),
+                first_deployed: history
+                    .0
+                    .first()
+                    .map_or_else(|| now.clone(), |first| first.info.first_deployed.clone()),
                 last_deployed: now,
                 status: if history.0.is_empty() { Status::PendingInstall } else { Status::PendingUpgrade },
                 notes: rendering.notes.clone(),
@@ -139,7 +147,12 @@ fn hooks(resources: &[Resource]) -> Vec<Hook> {
                 events: resource.hook_events().into_iter().map(str::to_owned).collect(),
                 last_run: serde_json::json!({ "started_at": "", "completed_at": "", "phase": "" }),
                 weight: resource.weight(),
-                delete_policies: policies.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect(),
+                delete_policies: policies
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|one| !one.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
             }
         })
         .collect()
@@ -163,7 +176,9 @@ pub async fn converge(options: &Options, output: &Output) -> Result<u8, Fault> {
         let release = session.new_release(&rendering, &history);
         let nothing = operations.iter().all(|operation| operation.verb().is_none());
         let same = history.last().is_some_and(|last| {
-            last.info.status == Status::Deployed && last.manifest == release.manifest && last.hooks.len() == release.hooks.len()
+            last.info.status == Status::Deployed
+                && last.manifest == release.manifest
+                && last.hooks.len() == release.hooks.len()
         });
         if nothing && same {
             return Ok(false);
@@ -227,7 +242,10 @@ pub async fn plan(options: &Options, output: &Output) -> Result<u8, Fault> {
 pub async fn render(options: &Options, output: &Output) -> Result<u8, Fault> {
     let quiet = output.quiet();
     let session = Session::open(options, &quiet)?;
-    let rendering = session.render(Building::Stub, None, &History::default()).await.map_err(|fault| fault.within("chart render"))?;
+    let rendering = session
+        .render(Building::Stub, None, &History::default())
+        .await
+        .map_err(|fault| fault.within("chart render"))?;
     output.data(&manifest::printed(&rendering.resources));
     Ok(0)
 }
@@ -291,8 +309,9 @@ pub async fn rollback(options: &Options, output: &Output) -> Result<u8, Fault> {
             Some(revision) => history
                 .revision(revision)
                 .ok_or_else(|| Fault::invalid(format!("not found revision {revision} for {}", session.named())))?,
-            None => rollback_target(&history)
-                .ok_or_else(|| Fault::invalid(format!("not found successfully deployed revision for {}", session.named())))?,
+            None => rollback_target(&history).ok_or_else(|| {
+                Fault::invalid(format!("not found successfully deployed revision for {}", session.named()))
+            })?,
         };
         let resources = parse_manifest(&target.manifest);
         let operations = deployment.plan(&resources, &history).await?;
@@ -368,10 +387,33 @@ async fn delete_namespace(session: &Session<'_>, cluster: &Cluster) -> Result<u8
 /// Helm's order of uninstalling: what leads traffic in goes first, what others stand on last.
 fn uninstall_order(kind: &str) -> usize {
     const ORDER: &[&str] = &[
-        "Ingress", "Service", "CronJob", "Job", "StatefulSet", "HorizontalPodAutoscaler", "Deployment", "ReplicaSet",
-        "ReplicationController", "Pod", "DaemonSet", "RoleBinding", "Role", "ClusterRoleBinding", "ClusterRole",
-        "CustomResourceDefinition", "ServiceAccount", "PersistentVolumeClaim", "PersistentVolume", "StorageClass",
-        "ConfigMap", "Secret", "PodDisruptionBudget", "LimitRange", "ResourceQuota", "NetworkPolicy", "Namespace",
+        "Ingress",
+        "Service",
+        "CronJob",
+        "Job",
+        "StatefulSet",
+        "HorizontalPodAutoscaler",
+        "Deployment",
+        "ReplicaSet",
+        "ReplicationController",
+        "Pod",
+        "DaemonSet",
+        "RoleBinding",
+        "Role",
+        "ClusterRoleBinding",
+        "ClusterRole",
+        "CustomResourceDefinition",
+        "ServiceAccount",
+        "PersistentVolumeClaim",
+        "PersistentVolume",
+        "StorageClass",
+        "ConfigMap",
+        "Secret",
+        "PodDisruptionBudget",
+        "LimitRange",
+        "ResourceQuota",
+        "NetworkPolicy",
+        "Namespace",
     ];
     ORDER.iter().position(|one| *one == kind).unwrap_or(0)
 }

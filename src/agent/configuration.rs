@@ -50,7 +50,8 @@ impl Configuration {
     }
 
     fn fill(&self, template: Option<&str>, environment: Option<&str>) -> String {
-        let template = template.unwrap_or(if environment.is_some() { "[[ project ]]-[[ env ]]" } else { "[[ project ]]" });
+        let template =
+            template.unwrap_or(if environment.is_some() { "[[ project ]]-[[ env ]]" } else { "[[ project ]]" });
         let mut filled = String::new();
         let mut rest = template;
         while let Some((before, after)) = rest.split_once("[[") {
@@ -83,7 +84,10 @@ pub fn parse(text: &str, shown_path: &str) -> Result<Configuration, Fault> {
     let mut has_meta = false;
     for document in documents(text) {
         let value = yaml::parse(&document.text()).map_err(|error| {
-            Fault::invalid(format!("unable to parse werf config {shown_path}: {error}\n\n{}", document.shown(shown_path)))
+            Fault::invalid(format!(
+                "unable to parse werf config {shown_path}: {error}\n\n{}",
+                document.shown(shown_path)
+            ))
         })?;
         match value {
             Value::Null => {}
@@ -125,7 +129,9 @@ fn read_meta(
     }
     match entries.get("configVersion") {
         Some(Value::Number(number)) if number.as_i64() == Some(1) => {}
-        Some(other) => return Err(document.refuse(&format!("'configVersion: {other}' is not supported, expected: 1!"), shown_path)),
+        Some(other) => {
+            return Err(document.refuse(&format!("'configVersion: {other}' is not supported, expected: 1!"), shown_path));
+        }
         None => return Err(document.refuse("'configVersion' field is required!", shown_path)),
     }
     project.clone_into(&mut configuration.project);
@@ -149,8 +155,13 @@ fn is_project_name(name: &str) -> bool {
     name.len() <= 50 && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-fn read_image(entries: &Map<String, Value>, document: &Document, shown_path: &str) -> Result<ImageConfiguration, Fault> {
-    const KNOWN: &[&str] = &["image", "dockerfile", "context", "args", "final", "platform", "contextAddFiles", "cacheVersion"];
+fn read_image(
+    entries: &Map<String, Value>,
+    document: &Document,
+    shown_path: &str,
+) -> Result<ImageConfiguration, Fault> {
+    const KNOWN: &[&str] =
+        &["image", "dockerfile", "context", "args", "final", "platform", "contextAddFiles", "cacheVersion"];
     if !entries.contains_key("image") {
         return Err(document.refuse("cannot recognize type of config section (part of YAML stream separated by three hyphens, https://yaml.org/spec/1.2/spec.html#id2800132):\n'configVersion' required for meta config section;\n'image' required for the image config sections;", shown_path));
     }
@@ -268,7 +279,10 @@ mod tests {
         check("project: Demo\nconfigVersion: 1\n", "bad project name `Demo`");
         check("project: demo\n", "'configVersion' field is required!");
         check("image: web\ndockerfile: Dockerfile\n", "meta config section is not defined");
-        check("project: demo\nconfigVersion: 1\n---\nimage: a\nfrom: alpine\n", "the embedded werf does not support Stapel");
+        check(
+            "project: demo\nconfigVersion: 1\n---\nimage: a\nfrom: alpine\n",
+            "the embedded werf does not support Stapel",
+        );
         check("project: {{ env }}\n", "the embedded werf does not support Go templates");
     }
 }

@@ -106,13 +106,20 @@ impl Deployment<'_> {
         }
         report.show(self.output);
         result.map_err(|fault| {
-            fault.within("execute operation").within("wait for operations completion").within("execute release install plan").within(
-                format!("failed release {:?} (namespace: {:?})", self.owner.release, self.owner.namespace),
-            )
+            fault
+                .within("execute operation")
+                .within("wait for operations completion")
+                .within("execute release install plan")
+                .within(format!("failed release {:?} (namespace: {:?})", self.owner.release, self.owner.namespace))
         })
     }
 
-    async fn roll_back_after(&self, target: &Release, tracker: &mut Tracker<'_>, report: &mut Report) -> Result<(), Fault> {
+    async fn roll_back_after(
+        &self,
+        target: &Release,
+        tracker: &mut Tracker<'_>,
+        report: &mut Report,
+    ) -> Result<(), Fault> {
         let history = History::read(self.cluster, self.owner.namespace, self.owner.release).await?;
         let resources = parse_manifest(&target.manifest);
         let operations = self.plan(&resources, &history).await?;
@@ -200,13 +207,17 @@ impl Deployment<'_> {
     async fn carry_out(&self, operation: &Operation) -> Result<(), Fault> {
         let short = operation.identity.short();
         match &operation.action {
-            Action::Delete { .. } => self.cluster.delete(&operation.path).await.map_err(|fault| {
-                fault.within(format!("delete resource {short:?}")).within("delete resource")
-            }),
-            _ => self.cluster.apply(&operation.path, &operation.object, Mode::Real).await.map(|_| ()).map_err(|fault| {
-                let verb = operation.verb().unwrap_or("Apply").to_lowercase();
-                fault.within(format!("server-side apply resource {short:?}")).within(format!("{verb} resource"))
-            }),
+            Action::Delete { .. } => self
+                .cluster
+                .delete(&operation.path)
+                .await
+                .map_err(|fault| fault.within(format!("delete resource {short:?}")).within("delete resource")),
+            _ => {
+                self.cluster.apply(&operation.path, &operation.object, Mode::Real).await.map(|_| ()).map_err(|fault| {
+                    let verb = operation.verb().unwrap_or("Apply").to_lowercase();
+                    fault.within(format!("server-side apply resource {short:?}")).within(format!("{verb} resource"))
+                })
+            }
         }
     }
 
@@ -221,7 +232,8 @@ impl Deployment<'_> {
 
     /// Runs the hooks of one moment, one after another by weight, each awaited.
     async fn run_hooks(&self, release: &Release, event: &str, tracker: &mut Tracker<'_>) -> Result<(), Fault> {
-        let mut hooks: Vec<_> = release.hooks.iter().filter(|hook| hook.events.iter().any(|one| one == event)).collect();
+        let mut hooks: Vec<_> =
+            release.hooks.iter().filter(|hook| hook.events.iter().any(|one| one == event)).collect();
         hooks.sort_by_key(|hook| hook.weight);
         for hook in hooks {
             let Some(resource) = parse_manifest(&hook.manifest).into_iter().next() else { continue };
@@ -233,8 +245,12 @@ impl Deployment<'_> {
                 self.await_absence(&path).await?;
             }
             let object = marked(&resource, &self.owner);
-            self.cluster.apply(&path, &object, Mode::Real).await.map_err(|fault| fault.within(format!("run hook {:?}", identity.short())))?;
-            let target = Target { identity, path: path.clone(), namespace: self.owner.namespace.to_owned(), absent: false };
+            self.cluster
+                .apply(&path, &object, Mode::Real)
+                .await
+                .map_err(|fault| fault.within(format!("run hook {:?}", identity.short())))?;
+            let target =
+                Target { identity, path: path.clone(), namespace: self.owner.namespace.to_owned(), absent: false };
             let result = tracker.follow(vec![target], true).await;
             if has_policy(if result.is_ok() { "hook-succeeded" } else { "hook-failed" }) {
                 self.cluster.delete(&path).await?;
@@ -265,13 +281,16 @@ impl Deployment<'_> {
         if self.cluster.get(&format!("/api/v1/namespaces/{namespace}")).await?.is_none() {
             let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
             match self.cluster.create("/api/v1/namespaces", &object).await {
-                Err(fault) if !is_conflict(&fault) => return Err(fault.within(format!("create namespace {namespace:?}"))),
+                Err(fault) if !is_conflict(&fault) => {
+                    return Err(fault.within(format!("create namespace {namespace:?}")));
+                }
                 _ => {}
             }
         }
         let lock = format!("/api/v1/namespaces/{namespace}/configmaps/werf-synchronization");
         if self.cluster.get(&lock).await?.is_none() {
-            let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "werf-synchronization" } });
+            let object =
+                json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "werf-synchronization" } });
             // A namespace that is being deleted refuses; what follows says so better.
             let _ = self.cluster.create(&format!("/api/v1/namespaces/{namespace}/configmaps"), &object).await;
         }

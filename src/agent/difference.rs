@@ -32,7 +32,8 @@ fn yaml_lines(object: &Value, kind: &str) -> Vec<String> {
 /// A Secret's values are not for a terminal; their lengths tell whether they changed.
 fn hide(object: &mut Value) {
     for field in ["data", "stringData"] {
-        for value in object.get_mut(field).and_then(Value::as_object_mut).into_iter().flat_map(|data| data.values_mut()) {
+        for value in object.get_mut(field).and_then(Value::as_object_mut).into_iter().flat_map(|data| data.values_mut())
+        {
             let text = value.as_str().unwrap_or_default();
             *value = format!("<hidden {} bytes, {:08x}>", text.len(), super::slug::murmur3(text.as_bytes())).into();
         }
@@ -99,8 +100,19 @@ mod tests {
     fn a_deletion_shows_all_and_a_secret_hides_its_values() {
         let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"colour": "blue"}, "metadata": {"name": "settings"}});
         let shown = lines(&operation(Action::Delete { live }, Value::Null));
-        assert_eq!(shown, ["- apiVersion: v1", "- data:", "-   colour: blue", "- kind: ConfigMap", "- metadata:", "-   name: settings"]);
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "data": {"key": "aHVzaA=="}, "metadata": {"name": "s"}});
+        assert_eq!(
+            shown,
+            [
+                "- apiVersion: v1",
+                "- data:",
+                "-   colour: blue",
+                "- kind: ConfigMap",
+                "- metadata:",
+                "-   name: settings"
+            ]
+        );
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "data": {"key": "aHVzaA=="}, "metadata": {"name": "s"}});
         assert!(!lines(&operation(Action::Create, secret)).join("\n").contains("aHVzaA"));
     }
 }

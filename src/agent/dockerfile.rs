@@ -68,7 +68,9 @@ pub fn parse(text: &str, arguments: &BTreeMap<String, String>) -> Result<Dockerf
         let name = word.to_ascii_uppercase();
         let rest = rest.trim();
         if dockerfile.base.is_empty() && name != "FROM" && name != "ARG" {
-            return Err(Fault::invalid(format!("dockerfile parse error line {line}: no build stage in current context")));
+            return Err(Fault::invalid(format!(
+                "dockerfile parse error line {line}: no build stage in current context"
+            )));
         }
         let instruction = match name.as_str() {
             "FROM" => {
@@ -101,10 +103,17 @@ pub fn parse(text: &str, arguments: &BTreeMap<String, String>) -> Result<Dockerf
             "CMD" => Instruction::Command(command(rest)),
             "ENTRYPOINT" => Instruction::Entrypoint(command(rest)),
             "MAINTAINER" => Instruction::Label(vec![("maintainer".into(), rest.to_owned())]),
-            "RUN" => return Err(unsupported(line, "RUN, for it has no containers to run commands in: COPY what the command would make")),
+            "RUN" => {
+                return Err(unsupported(
+                    line,
+                    "RUN, for it has no containers to run commands in: COPY what the command would make",
+                ));
+            }
             "HEALTHCHECK" => return Err(unsupported(line, "HEALTHCHECK, which Kubernetes ignores: use a probe")),
             "ONBUILD" | "SHELL" => return Err(unsupported(line, &name)),
-            _ => return Err(Fault::invalid(format!("dockerfile parse error line {line}: unknown instruction: {word}"))),
+            _ => {
+                return Err(Fault::invalid(format!("dockerfile parse error line {line}: unknown instruction: {word}")));
+            }
         };
         dockerfile.steps.push(Step { text, instruction });
     }
@@ -152,13 +161,16 @@ fn base_image(rest: &str, variables: &BTreeMap<String, String>, line: usize) -> 
     match words.as_slice() {
         [image] => Ok((*image).to_owned()),
         [image, keyword, _] if keyword.eq_ignore_ascii_case("as") => Ok((*image).to_owned()),
-        _ => Err(Fault::invalid(format!("dockerfile parse error line {line}: FROM requires either one or three arguments"))),
+        _ => Err(Fault::invalid(format!(
+            "dockerfile parse error line {line}: FROM requires either one or three arguments"
+        ))),
     }
 }
 
 fn declare(rest: &str, arguments: &BTreeMap<String, String>, variables: &mut BTreeMap<String, String>) {
     let (name, default) = rest.split_once('=').map_or((rest, None), |(name, value)| (name, Some(value)));
-    let value = arguments.get(name.trim()).cloned().or_else(|| default.map(|text| unquote(&substitute(text, variables))));
+    let value =
+        arguments.get(name.trim()).cloned().or_else(|| default.map(|text| unquote(&substitute(text, variables))));
     variables.insert(name.trim().to_owned(), value.unwrap_or_default());
 }
 
@@ -193,7 +205,8 @@ fn copy(name: &str, rest: &str, line: usize) -> Result<Instruction, Fault> {
     }
     if name == "ADD" {
         let is_remote = |path: &&String| path.contains("://") || path.starts_with("git@");
-        let is_archive = |path: &&String| [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2"].iter().any(|end| path.ends_with(end));
+        let is_archive =
+            |path: &&String| [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2"].iter().any(|end| path.ends_with(end));
         if paths.iter().any(|path| is_remote(&path) || is_archive(&path)) {
             return Err(unsupported(line, "ADD of an address or an archive"));
         }
@@ -251,7 +264,9 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     }
     words(text)
         .into_iter()
-        .map(|word| word.split_once('=').map_or((word.clone(), String::new()), |(key, value)| (key.into(), value.into())))
+        .map(|word| {
+            word.split_once('=').map_or((word.clone(), String::new()), |(key, value)| (key.into(), value.into()))
+        })
         .collect()
 }
 
@@ -327,7 +342,8 @@ mod tests {
         )
         .expect("parses");
         assert_eq!(dockerfile.base, "nginx:1.29-alpine");
-        let Some(Instruction::Copy { sources, destination, .. }) = dockerfile.steps.last().map(|step| &step.instruction)
+        let Some(Instruction::Copy { sources, destination, .. }) =
+            dockerfile.steps.last().map(|step| &step.instruction)
         else {
             panic!("no COPY");
         };

@@ -153,7 +153,11 @@ pub async fn get(what: &str, options: &Options, output: &Output) -> Result<u8, F
                 output.data(&format!("NOTES:\n{}\n", release.info.notes));
             }
         }
-        other => return Err(Fault::Usage(format!("unknown command \"helm get {other}\": expected all, values, manifest, notes, hooks or metadata"))),
+        other => {
+            return Err(Fault::Usage(format!(
+                "unknown command \"helm get {other}\": expected all, values, manifest, notes, hooks or metadata"
+            )));
+        }
     }
     Ok(0)
 }
@@ -228,7 +232,12 @@ fn print_structured(value: &Value, options: &Options, output: &Output) -> Result
     match options.format.as_deref() {
         Some("json") => output.data(&format!("{value}\n")),
         Some("yaml") => output.data(&yaml::write(value)),
-        other => return Err(Fault::Usage(format!("invalid format type {:?}: expected table, json or yaml", other.unwrap_or_default()))),
+        other => {
+            return Err(Fault::Usage(format!(
+                "invalid format type {:?}: expected table, json or yaml",
+                other.unwrap_or_default()
+            )));
+        }
     }
     Ok(0)
 }
@@ -271,6 +280,9 @@ mod tests {
         assert_eq!(go_time("2026-11-23T10:36:38.366339099Z"), "2026-11-23 10:36:38.366339099 +0000 UTC");
         assert_eq!(ansi_time("2026-11-03T10:36:48.1Z"), "Tue Nov  3 10:36:48 2026");
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
-        assert_eq!(columns(&[row(&["NAME", "APP VERSION"]), row(&["demo-app", ""])]), "NAME    \tAPP VERSION\ndemo-app\t           \n");
+        assert_eq!(
+            columns(&[row(&["NAME", "APP VERSION"]), row(&["demo-app", ""])]),
+            "NAME    \tAPP VERSION\ndemo-app\t           \n"
+        );
     }
 }

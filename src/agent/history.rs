@@ -31,9 +31,11 @@ impl History {
 
     /// The newest revision that went well.
     pub fn last_deployed(&self) -> Option<&Release> {
-        self.0.iter().rev().find(|release| release.info.status == Status::Deployed).or_else(|| {
-            self.0.iter().rev().find(|release| release.info.status == Status::Superseded)
-        })
+        self.0
+            .iter()
+            .rev()
+            .find(|release| release.info.status == Status::Deployed)
+            .or_else(|| self.0.iter().rev().find(|release| release.info.status == Status::Superseded))
     }
 
     /// A revision by its number.
@@ -65,10 +67,14 @@ pub async fn create(cluster: &Cluster, release: &Release) -> Result<(), Fault> {
     cluster.create(&path, &secret).await.map(|_| ()).map_err(|fault| {
         let revision = char::from_u32(release.version).map_or_else(String::new, |letter| format!("{letter:?}"));
         let revision = if release.version < 7 { format!("'\\x{:02x}'", release.version) } else { revision };
-        fault.within("failed to create").within("create").within(format!(
-            "create release {:?} (namespace: {:?}, revision: {revision})",
-            release.name, release.namespace
-        )).within("create release")
+        fault
+            .within("failed to create")
+            .within("create")
+            .within(format!(
+                "create release {:?} (namespace: {:?}, revision: {revision})",
+                release.name, release.namespace
+            ))
+            .within("create release")
     })
 }
 
@@ -81,7 +87,8 @@ pub async fn set_status(cluster: &Cluster, release: &mut Release, status: Status
     let mut modified_at = now_s();
     if status == Status::Superseded {
         let old = cluster.get(&path).await?;
-        let label = old.as_ref().and_then(|secret| secret.pointer("/metadata/labels/modifiedAt")?.as_str()?.parse().ok());
+        let label =
+            old.as_ref().and_then(|secret| secret.pointer("/metadata/labels/modifiedAt")?.as_str()?.parse().ok());
         modified_at = label.unwrap_or(modified_at);
     }
     release.info.status = status;

@@ -47,7 +47,8 @@ pub fn matches_path<P: AsRef<str>>(pattern: &[P], path: &[&str]) -> bool {
             (0..=path.len()).any(|skipped| matches_path(rest, &path[skipped..]))
         }
         (Some((first, rest)), Some((segment, others))) => {
-            let (first, segment): (Vec<char>, Vec<char>) = (first.as_ref().chars().collect(), segment.chars().collect());
+            let (first, segment): (Vec<char>, Vec<char>) =
+                (first.as_ref().chars().collect(), segment.chars().collect());
             matches_segment(&first, &segment) && matches_path(rest, others)
         }
         _ => false,

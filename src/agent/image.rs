@@ -63,11 +63,18 @@ impl Plan {
         let path = join(&context, &image.dockerfile);
         let ignore_path = join(&context, ".dockerignore");
         let prefix = format!("unable to read dockerfile {:?}", image.dockerfile);
-        let outer = format!("unable to calculate images tree: unable to map dockerfile to images sets: unable to read dockerfile {}", image.dockerfile);
+        let outer = format!(
+            "unable to calculate images tree: unable to map dockerfile to images sets: unable to read dockerfile {}",
+            image.dockerfile
+        );
         repository.require_committed(|changed| changed == path).within(prefix.clone()).within(outer.clone())?;
         let text = repository.read_text(&path).within(prefix).within(outer.clone())?;
-        repository.require_committed(|changed| changed == ignore_path).within("unable to read .dockerignore").within(outer.clone())?;
-        let ignored = repository.read_text(&ignore_path).map_or_else(|_| Patterns::default(), |text| Patterns::parse(&text));
+        repository
+            .require_committed(|changed| changed == ignore_path)
+            .within("unable to read .dockerignore")
+            .within(outer.clone())?;
+        let ignored =
+            repository.read_text(&ignore_path).map_or_else(|_| Patterns::default(), |text| Patterns::parse(&text));
         let dockerfile = dockerfile::parse(&text, &image.arguments).within(outer)?;
         Ok(Self { name: image.name.clone(), dockerfile, context, ignored })
     }
@@ -93,7 +100,9 @@ impl Plan {
             match &step.instruction {
                 Instruction::WorkingDirectory(path) => directory = absolute(&directory, path),
                 Instruction::Copy { sources, destination, mode } => {
-                    for (path, place) in self.placed(repository, sources, &absolute_place(&directory, destination), &mut missing) {
+                    for (path, place) in
+                        self.placed(repository, sources, &absolute_place(&directory, destination), &mut missing)
+                    {
                         let symlink = repository.is_symlink(&path);
                         let own = if repository.is_executable(&path) { 0o755 } else { 0o644 };
                         let entry = Entry { content: repository.read(&path)?, mode: mode.unwrap_or(own), symlink };

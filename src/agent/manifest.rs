@@ -234,8 +234,10 @@ mod tests {
 
     #[test]
     fn a_resource_is_printed_as_werf_prints_it() {
-        let resources = parsed("# x\n---\nkind: Service\napiVersion: v1\nmetadata: {name: demo-app}\nspec:\n  ports:\n  - port: 80\n")
-            .expect("parses");
+        let resources = parsed(
+            "# x\n---\nkind: Service\napiVersion: v1\nmetadata: {name: demo-app}\nspec:\n  ports:\n  - port: 80\n",
+        )
+        .expect("parses");
         assert_eq!(
             printed(&resources),
             "---\n# Source: demo-app/templates/deployment.yaml\napiVersion: v1\nkind: Service\nmetadata:\n  annotations: {}\n  labels: {}\n  name: demo-app\nspec:\n  ports:\n  - port: 80\n"

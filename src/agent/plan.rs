@@ -144,7 +144,9 @@ fn require_owned(identity: &Identity, owner: &Owner, live: &Value) -> Result<(),
     {
         match annotation(name) {
             Some(value) if value == want => {}
-            Some(value) => wrong.push(format!("annotation validation error: key {name:?} must equal {want:?}: current value is {value:?}")),
+            Some(value) => wrong.push(format!(
+                "annotation validation error: key {name:?} must equal {want:?}: current value is {value:?}"
+            )),
             None => wrong.push(format!("annotation validation error: missing key {name:?}: must be set to {want:?}")),
         }
     }
@@ -258,7 +260,9 @@ mod tests {
         let text = "Deployment.apps \"demo-app\" is invalid: spec.selector: Invalid value: {}: field is immutable";
         assert_eq!(
             decide(Some(mine(80)), Some(Err(refused(text))), false),
-            Err(format!("build resource infos: wait for resource pool: build installable resource info: determine install type for resource \"Service/web\": immutable fields change in resource \"Service/web\", but recreation is not requested: server-side dry-run apply resource \"Service/web\": {text}"))
+            Err(format!(
+                "build resource infos: wait for resource pool: build installable resource info: determine install type for resource \"Service/web\": immutable fields change in resource \"Service/web\", but recreation is not requested: server-side dry-run apply resource \"Service/web\": {text}"
+            ))
         );
         let foreign = decide(Some(service(80)), Some(Ok(mine(80))), false).expect_err("foreign");
         assert!(foreign.contains("missing key \"meta.helm.sh/release-name\": must be set to \"demo\""), "{foreign}");
@@ -269,10 +273,13 @@ mod tests {
     fn what_a_release_no_longer_has_is_pruned() {
         let named = |name: &str, keep: bool| {
             let annotations = if keep { json!({"helm.sh/resource-policy": "keep"}) } else { json!({}) };
-            resource(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations}}))
+            resource(
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations}}),
+            )
         };
         let earlier = [named("a", false), named("b", false), named("b", false), named("c", true)];
-        let names: Vec<String> = prunable(&earlier, &[named("a", false)]).into_iter().map(|identity| identity.name).collect();
+        let names: Vec<String> =
+            prunable(&earlier, &[named("a", false)]).into_iter().map(|identity| identity.name).collect();
         assert_eq!(names, ["b"]);
     }
 }

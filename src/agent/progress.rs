@@ -100,7 +100,11 @@ mod tests {
         let error = quoted("Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 404");
         let failed = [
             row("Deployment/demo-app", State::Failed, "Ready:0/2"),
-            row(" • Pod/demo-app-9c977cc66-z82m5", State::Unknown, &format!("Status:Running  Errors:3  LastError:{error}")),
+            row(
+                " • Pod/demo-app-9c977cc66-z82m5",
+                State::Unknown,
+                &format!("Status:Running  Errors:3  LastError:{error}"),
+            ),
         ];
         let log = include_str!("../../tests/golden/werf/04-broken-release-and-reset.log");
         let expected: Vec<&str> = log

@@ -47,7 +47,10 @@ impl Project {
     /// # Errors
     /// What werf says to a directory without a project, or one whose `werf.yaml` is not committed or wrong.
     pub fn open(options: &Options, output: &Output) -> Result<Self, Fault> {
-        let directory = options.directory.as_ref().map_or_else(std::env::current_dir, |directory| Ok(std::path::PathBuf::from(directory)));
+        let directory = options
+            .directory
+            .as_ref()
+            .map_or_else(std::env::current_dir, |directory| Ok(std::path::PathBuf::from(directory)));
         let directory = directory.map_err(|source| Fault::File { path: ".".into(), source })?;
         let reading = if options.development { Reading::WorkTree } else { Reading::Commit };
         let work_tree = options.work_tree.as_deref().map(Path::new);
@@ -77,7 +80,12 @@ impl Project {
     ///
     /// # Errors
     /// Files of a context that are not committed, what cannot be built, a registry that does not answer.
-    pub async fn images(&self, address: Option<&str>, building: Building, output: &Output) -> Result<Vec<BuiltImage>, Fault> {
+    pub async fn images(
+        &self,
+        address: Option<&str>,
+        building: Building,
+        output: &Output,
+    ) -> Result<Vec<BuiltImage>, Fault> {
         let configured = &self.configuration.images;
         if configured.is_empty() {
             return Ok(Vec::new());
@@ -101,9 +109,8 @@ impl Project {
             frame.open();
             let result = self.image(plan, &registry, &tags, &frame).await;
             frame.close(result.is_ok());
-            let stored = result
-                .within(format!("unable to process image {:?}", plan.name))
-                .within("unable to process images")?;
+            let stored =
+                result.within(format!("unable to process image {:?}", plan.name)).within("unable to process images")?;
             self.note(&registry, &tags, &plan.name, &stored).await?;
             images.push(BuiltImage {
                 name: plan.name.clone(),
@@ -115,7 +122,13 @@ impl Project {
         Ok(images)
     }
 
-    async fn image(&self, plan: &Plan, registry: &Registry, tags: &[String], frame: &Frame<'_>) -> Result<Stored, Fault> {
+    async fn image(
+        &self,
+        plan: &Plan,
+        registry: &Registry,
+        tags: &[String],
+        frame: &Frame<'_>,
+    ) -> Result<Stored, Fault> {
         let stage = "phase build on image NAME stage dockerfile handler failed".replace("NAME", &plan.name);
         let layers = plan.gather(&self.repository).within(stage.clone())?;
         if let Some(tag) = oldest(tags, &layers.digest) {
@@ -139,7 +152,13 @@ impl Project {
         )))
     }
 
-    async fn build(&self, plan: &Plan, layers: &Layers, registry: &Registry, frame: &Frame<'_>) -> Result<Stored, Fault> {
+    async fn build(
+        &self,
+        plan: &Plan,
+        layers: &Layers,
+        registry: &Registry,
+        frame: &Frame<'_>,
+    ) -> Result<Stored, Fault> {
         let start = Instant::now();
         let stage = format!("{}/dockerfile", plan.name);
         frame.line(&format!("┌ Building stage {stage}"));
@@ -195,10 +214,15 @@ impl Project {
         for path in &options.values {
             let path = path.trim_start_matches("./");
             if !self.loose {
-                self.repository.require_committed(|changed| changed == path).within(format!("unable to read values file {path:?}"))?;
+                self.repository
+                    .require_committed(|changed| changed == path)
+                    .within(format!("unable to read values file {path:?}"))?;
             }
             let text = self.repository.read_text(path).within(format!("unable to read values file {path:?}"))?;
-            layers.push(super::yaml::parse(&text).map_err(|error| Fault::invalid(format!("failed to parse {path}: {error}")))?);
+            layers.push(
+                super::yaml::parse(&text)
+                    .map_err(|error| Fault::invalid(format!("failed to parse {path}: {error}")))?,
+            );
         }
         let mut single = json!({});
         for (expressions, as_text) in [(&options.set, false), (&options.set_string, true)] {
@@ -213,13 +237,18 @@ impl Project {
 
 fn read_configuration(repository: &Repository, loose: bool) -> Result<String, Fault> {
     let outer = |fault: Fault| {
-        fault.within("unable to read werf config").within("unable to render werf config").within("unable to load werf config")
+        fault
+            .within("unable to read werf config")
+            .within("unable to render werf config")
+            .within("unable to load werf config")
     };
     if !loose {
         repository.require_committed(|path| FILE_NAMES.contains(&path)).map_err(outer)?;
     }
     let Some(name) = FILE_NAMES.into_iter().find(|name| repository.has(name)) else {
-        return Err(outer(Fault::invalid("no werf configuration file found (\"werf.yaml\", \"werf.yml\") in the project git repository")));
+        return Err(outer(Fault::invalid(
+            "no werf configuration file found (\"werf.yaml\", \"werf.yml\") in the project git repository",
+        )));
     };
     repository.read_text(name).map_err(outer)
 }
@@ -304,7 +333,8 @@ mod tests {
 
     #[test]
     fn the_oldest_tag_of_the_same_content_wins() {
-        let tags = ["ab-20".to_owned(), "ab-3".to_owned(), "cd-1".to_owned(), "ab-x".to_owned(), "meta-ab_ab-1".to_owned()];
+        let tags =
+            ["ab-20".to_owned(), "ab-3".to_owned(), "cd-1".to_owned(), "ab-x".to_owned(), "meta-ab_ab-1".to_owned()];
         assert_eq!(oldest(&tags, "ab"), Some("ab-3".to_owned()));
         assert_eq!(oldest(&tags, "ef"), None);
     }

@@ -13,7 +13,8 @@ use super::fault::Fault;
 use super::image::{Pushable, hex};
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+const ACCEPTED: &str =
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
@@ -80,11 +81,13 @@ impl Registry {
     /// # Errors
     /// The registry does not answer, or the tag is gone.
     pub async fn image(&self, tag: &str) -> Result<Stored, Fault> {
-        let (status, digest, body) = self.ask(Method::GET, &self.place(&format!("manifests/{tag}")), None, Bytes::new()).await?;
+        let (status, digest, body) =
+            self.ask(Method::GET, &self.place(&format!("manifests/{tag}")), None, Bytes::new()).await?;
         let manifest: Value = self.read(status, &body)?;
         let digest = digest.unwrap_or_else(|| sha256(&body));
         let id = manifest.pointer("/config/digest").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (status, _, config) = self.ask(Method::GET, &self.place(&format!("blobs/{id}")), None, Bytes::new()).await?;
+        let (status, _, config) =
+            self.ask(Method::GET, &self.place(&format!("blobs/{id}")), None, Bytes::new()).await?;
         let config: Value = self.read(status, &config)?;
         let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let layers = manifest.get("layers").and_then(Value::as_array).into_iter().flatten();
@@ -123,28 +126,39 @@ impl Registry {
         let config = self.push_blob(config, CONFIG_TYPE).await?;
         let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers });
         let path = self.place(&format!("manifests/{tag}"));
-        let (status, _, body) = self.ask(Method::PUT, &path, Some(MANIFEST_TYPE), Bytes::from(manifest.to_string())).await?;
+        let (status, _, body) =
+            self.ask(Method::PUT, &path, Some(MANIFEST_TYPE), Bytes::from(manifest.to_string())).await?;
         self.require(status, &body)
     }
 
     /// Uploads a blob unless it is there; answers its descriptor.
     async fn push_blob(&self, content: &[u8], media_type: &str) -> Result<Value, Fault> {
         let digest = sha256(content);
-        let (status, _, _) = self.ask(Method::HEAD, &self.place(&format!("blobs/{digest}")), None, Bytes::new()).await?;
+        let (status, _, _) =
+            self.ask(Method::HEAD, &self.place(&format!("blobs/{digest}")), None, Bytes::new()).await?;
         if !status.is_success() {
             let request = self.request(Method::POST, &self.place("blobs/uploads/"), None, Bytes::new())?;
             let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
             let status = response.status();
-            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let location =
+                response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let body =
+                response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             self.require(status, &body)?;
-            let location = location.ok_or_else(|| Fault::Registry("the registry named no place for the upload".into()))?;
+            let location =
+                location.ok_or_else(|| Fault::Registry("the registry named no place for the upload".into()))?;
             let own = format!("http://{}", self.host);
             let path = location.strip_prefix(&own).unwrap_or(&location);
-            let path = path.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(path);
+            let path =
+                path.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(path);
             let separator = if path.contains('?') { '&' } else { '?' };
             let (status, _, body) = self
-                .ask(Method::PUT, &format!("{path}{separator}digest={digest}"), Some("application/octet-stream"), Bytes::copy_from_slice(content))
+                .ask(
+                    Method::PUT,
+                    &format!("{path}{separator}digest={digest}"),
+                    Some("application/octet-stream"),
+                    Bytes::copy_from_slice(content),
+                )
                 .await?;
             self.require(status, &body)?;
         }
@@ -155,7 +169,13 @@ impl Registry {
         format!("/v2/{}/{rest}", self.path)
     }
 
-    fn request(&self, method: Method, path: &str, content_type: Option<&str>, body: Bytes) -> Result<Request<Full<Bytes>>, Fault> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Fault> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.host))
@@ -178,7 +198,8 @@ impl Registry {
         let request = self.request(method, path, content_type, body)?;
         let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let digest = response.headers().get("docker-content-digest").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let digest =
+            response.headers().get("docker-content-digest").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), ANSWER_SIZE_MAX)
             .collect()
             .await

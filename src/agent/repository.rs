@@ -70,8 +70,11 @@ impl Repository {
     pub fn open(directory: &Path, work_tree: Option<&Path>, reading: Reading) -> Result<Self, Fault> {
         let start = work_tree.unwrap_or(directory);
         let git = gix::discover(start).map_err(|_| Fault::NoWorkTree(start.display().to_string()))?;
-        let root =
-            git.workdir().ok_or_else(|| Fault::NoWorkTree(start.display().to_string()))?.canonicalize().map_err(file)?;
+        let root = git
+            .workdir()
+            .ok_or_else(|| Fault::NoWorkTree(start.display().to_string()))?
+            .canonicalize()
+            .map_err(file)?;
         let directory = directory.canonicalize().map_err(file)?;
         let prefix = directory.strip_prefix(&root).unwrap_or(Path::new("")).to_string_lossy().into_owned();
         let commit = read_commit(&git)?;

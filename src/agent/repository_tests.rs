@@ -37,7 +37,9 @@ fn refusal(directory: &Path) -> String {
     let repository = Repository::open(directory, None, Reading::Commit).expect("opens");
     match repository.require_committed(|_| true) {
         Ok(()) => String::new(),
-        Err(fault) => fault.to_string().lines().collect::<Vec<_>>().join("\n").split("\n\nYou may").next().expect("a part").into(),
+        Err(fault) => {
+            fault.to_string().lines().collect::<Vec<_>>().join("\n").split("\n\nYou may").next().expect("a part").into()
+        }
     }
 }
 

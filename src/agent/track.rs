@@ -296,10 +296,7 @@ async fn newest_pods(cluster: &Cluster, namespace: &str, workload: &Value) -> Re
             text.and_then(|text| text.parse().ok()).unwrap_or(0)
         };
         let newest = sets.iter().filter(|set| owned(set, uid)).max_by_key(|set| revision(set));
-        newest
-            .and_then(|set| set.pointer("/metadata/uid")?.as_str())
-            .unwrap_or_default()
-            .clone_into(&mut owner);
+        newest.and_then(|set| set.pointer("/metadata/uid")?.as_str()).unwrap_or_default().clone_into(&mut owner);
     }
     let mut pods = cluster.list(&format!("/api/v1/namespaces/{namespace}/pods?{query}")).await?;
     pods.retain(|pod| owned(pod, &owner) && pod.pointer("/metadata/deletionTimestamp").is_none());

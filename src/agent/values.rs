@@ -213,11 +213,8 @@ mod tests {
 
     #[test]
     fn service_values_are_those_that_werf_prints() {
-        let commit = Commit {
-            hash: "0c160ddc25ff47ef23aa2dc1efc56b1f7fc8fc0a".into(),
-            time_s: 1_795_430_312,
-            offset_s: 0,
-        };
+        let commit =
+            Commit { hash: "0c160ddc25ff47ef23aa2dc1efc56b1f7fc8fc0a".into(), time_s: 1_795_430_312, offset_s: 0 };
         let image = BuiltImage {
             name: "web".into(),
             repository: "localhost:5001/demo-app".into(),

@@ -63,7 +63,11 @@ pub fn readiness(object: &Value) -> Result<bool, String> {
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
-    conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))?.get("status")?.as_str()
+    conditions
+        .iter()
+        .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))?
+        .get("status")?
+        .as_str()
 }
 
 /// A pod's status as kubectl words it.
@@ -125,7 +129,11 @@ impl PodErrors {
     }
 
     fn observe_event(&mut self, event: &Value, ignored: bool) {
-        let count = event.get("count").and_then(Value::as_u64).or_else(|| event.pointer("/series/count")?.as_u64()).unwrap_or(1);
+        let count = event
+            .get("count")
+            .and_then(Value::as_u64)
+            .or_else(|| event.pointer("/series/count")?.as_u64())
+            .unwrap_or(1);
         let before = self.events.insert(text(event, "/metadata/name").to_owned(), count).unwrap_or(0);
         if count > before && !ignored {
             let message = text(event, "/message").lines().next().unwrap_or_default();
@@ -146,8 +154,10 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 /// Whether an event is about a failing probe of the pod.
 fn concerns(event: &Value, pod: &Value) -> bool {
     let (uid, own) = (text(event, "/involvedObject/uid"), text(pod, "/metadata/uid"));
-    let same = if uid.is_empty() { text(event, "/involvedObject/name") == text(pod, "/metadata/name") } else { uid == own };
-    same && text(event, "/type") == "Warning" && matches!(text(event, "/reason"), "Unhealthy" | "FailedMount" | "FailedCreatePodSandBox")
+    let same =
+        if uid.is_empty() { text(event, "/involvedObject/name") == text(pod, "/metadata/name") } else { uid == own };
+    same && text(event, "/type") == "Warning"
+        && matches!(text(event, "/reason"), "Unhealthy" | "FailedMount" | "FailedCreatePodSandBox")
 }
 
 /// Until when failing readiness probes of a pod are no errors yet: it may still be starting. `None`: it has not started.
@@ -198,14 +208,15 @@ mod tests {
         assert_eq!(readiness(&deployment(1, 3, 2)), Ok(false));
         assert_eq!(readiness(&deployment(2, 3, 3)), Ok(false));
         assert_eq!(readiness(&json!({"kind": "Service"})), Ok(true));
-        assert!(readiness(&json!({"kind": "Job", "status": {"conditions": [{"type": "Failed", "status": "True"}]}})).is_err());
+        assert!(
+            readiness(&json!({"kind": "Job", "status": {"conditions": [{"type": "Failed", "status": "True"}]}}))
+                .is_err()
+        );
     }
 
     #[test]
     fn every_new_waiting_reason_is_an_error() {
-        let pod = |reason: &str, message: &str| {
-            json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "web", "state": {"waiting": {"reason": reason, "message": message}}}]}})
-        };
+        let pod = |reason: &str, message: &str| json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "web", "state": {"waiting": {"reason": reason, "message": message}}}]}});
         let mut errors = Errors::default();
         for (reason, message, count) in [
             ("ContainerCreating", "", 0),

@@ -136,10 +136,9 @@ impl Set {
         let (source, rewritten) = (&self.sources[number], &self.rewritten[number]);
         let action = rewritten.original(context.line, context.col).unwrap_or(0..0);
         let (offset, expression) = match FAILED.take() {
-            Some(Failed::Site(site)) => rewritten
-                .sites
-                .get(site)
-                .map_or((action.start, String::new()), |site| (site.offset, site.text.clone())),
+            Some(Failed::Site(site)) => {
+                rewritten.sites.get(site).map_or((action.start, String::new()), |site| (site.offset, site.text.clone()))
+            }
             Some(Failed::Function(function)) => command(&source.text, action, function),
             None => {
                 let text = source.text[action.clone()].trim_matches(['{', '}', '-', ' ']).to_owned();
@@ -198,9 +197,10 @@ fn defined(text: &str) -> Vec<String> {
 fn command(text: &str, action: std::ops::Range<usize>, function: &str) -> (usize, String) {
     let action_text = &text[action.clone()];
     let is_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '$' | '"');
-    let found = action_text.match_indices(function).map(|(at, _)| at).find(|at| {
-        !action_text[..*at].ends_with(is_word) && !action_text[at + function.len()..].starts_with(is_word)
-    });
+    let found = action_text
+        .match_indices(function)
+        .map(|(at, _)| at)
+        .find(|at| !action_text[..*at].ends_with(is_word) && !action_text[at + function.len()..].starts_with(is_word));
     let at = found.unwrap_or(0);
     let mut depth = 0;
     let mut quoted = None;
@@ -233,7 +233,10 @@ fn cause(message: &str) -> String {
         "only maps and objects have fields" => "can't evaluate field in this type".into(),
         message => message.strip_prefix("template ").map_or_else(
             || message.to_owned(),
-            |rest| rest.strip_suffix(" not defined").map_or_else(|| message.to_owned(), |name| format!("template {name:?} not defined")),
+            |rest| {
+                rest.strip_suffix(" not defined")
+                    .map_or_else(|| message.to_owned(), |name| format!("template {name:?} not defined"))
+            },
         ),
     }
 }

@@ -173,7 +173,8 @@ fn push_chain(token: &str, offset: usize, rewritten: &mut Rewritten) {
     let receiver = if root.is_empty() { "." } else { root };
     if let [.., object @ ("Files" | "APIVersions"), method] = fields.as_slice() {
         let path: Vec<&str> = fields[..fields.len() - 2].iter().copied().chain([*object]).collect();
-        let object = if root.is_empty() { format!(".{}", path.join(".")) } else { format!("{root}.{}", path.join(".")) };
+        let object =
+            if root.is_empty() { format!(".{}", path.join(".")) } else { format!("{root}.{}", path.join(".")) };
         rewritten.text.push_str(&format!("_method \"{method}\" {object}"));
         return;
     }

@@ -32,7 +32,10 @@ fn helm_renders_so() {
     check("{{ index .Values.replicas \"other\" | default 1 }}", "1");
     check("{{ .Values.big }} {{ .Values.float }} {{ .Values.no }}", "10000000 1.5 false");
     check("{{ .Values.none }}|{{ .Values.none | default \"x\" }}|{{ .Values.none | quote }}", "|x|");
-    check("{{ .Values.text | quote }} {{ .Values.text | squote }} {{ quote 1 true }}", r#""a \"b\"" 'a "b"' "1" "true""#);
+    check(
+        "{{ .Values.text | quote }} {{ .Values.text | squote }} {{ quote 1 true }}",
+        r#""a \"b\"" 'a "b"' "1" "true""#,
+    );
     check("{{ include \"demo.name\" . | upper }}", "DEMO");
     check("{{ include (print $.Template.BasePath \"/b.yaml\") . | sha256sum | trunc 8 }}", "df37e034");
     check("{{ tpl \"{{ .Chart.Name }}-x\" . }}", "demo-x");
@@ -48,7 +51,10 @@ fn helm_renders_so() {
     check("{{ semverCompare \">=1.19-0\" .Capabilities.KubeVersion.Version }}", "true");
     check("{{ .Capabilities.APIVersions.Has \"v1\" }} {{ .Files.Get \"note.txt\" | b64enc }}", "true b25lCnR3bw==");
     check("{{ join \",\" .Values.list }} {{ append (list 1 2) 3 | len }}", "x,y 3");
-    check("{{ ternary \"a\" \"b\" true }} {{ contains \"b\" \"abc\" }} {{ replace \"+\" \"_\" \"1+2\" }}", "a true 1_2");
+    check(
+        "{{ ternary \"a\" \"b\" true }} {{ contains \"b\" \"abc\" }} {{ replace \"+\" \"_\" \"1+2\" }}",
+        "a true 1_2",
+    );
     check("{{ printf \"%s-%d\" .Release.Name 3 }} {{ printf \"%v\" .Values.big }}", "demo-production-3 10000000");
     check("{{ lookup \"v1\" \"Secret\" \"a\" \"b\" }}", "map[]");
     check("{{ required \"needed\" .Chart.Name }} {{ kindIs \"map\" .Values.map }}", "demo true");
@@ -91,12 +97,25 @@ fn helm_fails_so() {
         "a\n\n\n{{ .Chart.Name | quotee }}",
         "parse error at (demo/templates/a.yaml:4): function \"quotee\" not defined",
     );
-    check("{{ now | date \"2006\" }}", "parse error at (demo/templates/a.yaml:1): function \"date\" is not available in the embedded werf");
+    check(
+        "{{ now | date \"2006\" }}",
+        "parse error at (demo/templates/a.yaml:1): function \"date\" is not available in the embedded werf",
+    );
 }
 
 #[test]
 fn no_text_stops_the_engine() {
-    for text in ["{{", "{{ \"", "{{ . ", "}}", "{{ end }}", "{{ if }}", "{{ include \"demo/templates/a.yaml\" . }}", "{{ (.a", "{{ .é.ü }}"] {
+    for text in [
+        "{{",
+        "{{ \"",
+        "{{ . ",
+        "}}",
+        "{{ end }}",
+        "{{ if }}",
+        "{{ include \"demo/templates/a.yaml\" . }}",
+        "{{ (.a",
+        "{{ .é.ü }}",
+    ] {
         assert!(rendered(text).is_err() || text == "}}", "{text}");
     }
 }

@@ -66,9 +66,9 @@ pub fn include(arguments: &[Value]) -> Answer {
 
 pub fn tpl(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
-    evaluate(string(&arguments[0])?, arguments[1].clone())
-        .map(Value::String)
-        .map_err(|error| FuncError::Generic(format!("error during tpl function execution for {:?}: {error}", arguments[0].to_string())))
+    evaluate(string(&arguments[0])?, arguments[1].clone()).map(Value::String).map_err(|error| {
+        FuncError::Generic(format!("error during tpl function execution for {:?}: {error}", arguments[0].to_string()))
+    })
 }
 
 pub fn required(arguments: &[Value]) -> Answer {

@@ -92,9 +92,7 @@ fn admits(comparison: &str, version: &Version) -> Option<bool> {
         ">" => ordering == Ordering::Greater,
         ">=" | "=>" => ordering != Ordering::Less,
         "<" => ordering == Ordering::Less,
-        "<=" | "=<" if bound.written < 3 => {
-            compare(version, &raised(&bound, bound.written - 1)) == Ordering::Less
-        }
+        "<=" | "=<" if bound.written < 3 => compare(version, &raised(&bound, bound.written - 1)) == Ordering::Less,
         "<=" | "=<" => ordering != Ordering::Greater,
         "~" | "~>" => below(bound.written.clamp(1, 2) - 1),
         "^" => {
