@@ -7,8 +7,10 @@
 pub mod autoplay;
 mod host;
 pub mod interactive;
+pub mod menu;
 pub mod moves;
 pub mod prove;
+pub mod quiz;
 pub mod sandbox;
 pub mod scripts;
 pub mod shell;
@@ -16,6 +18,7 @@ pub mod show;
 pub mod snapshots;
 pub mod solution;
 pub mod state;
+pub mod summary;
 pub mod verify;
 
 use std::path::PathBuf;
