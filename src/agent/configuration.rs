@@ -130,7 +130,9 @@ fn read_meta(
     match entries.get("configVersion") {
         Some(Value::Number(number)) if number.as_i64() == Some(1) => {}
         Some(other) => {
-            return Err(document.refuse(&format!("'configVersion: {other}' is not supported, expected: 1!"), shown_path));
+            return Err(
+                document.refuse(&format!("'configVersion: {other}' is not supported, expected: 1!"), shown_path)
+            );
         }
         None => return Err(document.refuse("'configVersion' field is required!", shown_path)),
     }
