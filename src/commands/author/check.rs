@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::reference;
+use super::{reference, scripts};
 use crate::args::AuthorCheckArgs;
-use crate::course::{Diagnostics, Severity, examine};
+use crate::course::{CourseReference, Diagnostics, Severity, examine};
 use crate::error::Exit;
 use crate::session::Host;
 
 pub fn run(host: &Host, arguments: &AuthorCheckArgs) -> Exit {
-    let found: Vec<Diagnostics> =
-        arguments.courses.iter().map(|course| examine(&reference(host, course)).diagnostics).collect();
+    let found: Vec<Diagnostics> = arguments.courses.iter().map(|course| mistakes(&reference(host, course))).collect();
     if arguments.json {
         host.ui.line(&format!("{:#}", to_json(&found)));
     } else {
@@ -19,6 +18,15 @@ pub fn run(host: &Host, arguments: &AuthorCheckArgs) -> Exit {
         }
     }
     exit(&found)
+}
+
+/// What is wrong with a course; its scripts are looked at once everything else is right.
+fn mistakes(reference: &CourseReference) -> Diagnostics {
+    let mut examination = examine(reference);
+    if let Some(course) = &examination.course {
+        examination.diagnostics.items.extend(scripts::mistakes(course));
+    }
+    examination.diagnostics
 }
 
 /// The documented form: `{"passed","courses":[{"course","passed","errors","warnings","mistakes":[…]}]}`.

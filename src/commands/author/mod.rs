@@ -4,6 +4,7 @@ mod check;
 mod import;
 mod new;
 mod preview;
+mod scripts;
 mod test;
 
 use crate::args::{AuthorArgs, AuthorCommand};
