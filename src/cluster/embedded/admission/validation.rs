@@ -34,10 +34,8 @@ pub fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Cause> {
             }
             immutable_data(new, old, &["data"], &mut causes);
         }
-        ("apps", "Deployment" | "ReplicaSet") => {
-            if spec(new, "selector") != spec(old, "selector") {
-                causes.push(invalid("spec.selector", &spec(new, "selector"), "field is immutable"));
-            }
+        ("apps", "Deployment" | "ReplicaSet") if spec(new, "selector") != spec(old, "selector") => {
+            causes.push(invalid("spec.selector", &spec(new, "selector"), "field is immutable"));
         }
         ("", "Pod") => pod_update(new, old, &mut causes),
         ("", "Service") => service_update(new, old, &mut causes),

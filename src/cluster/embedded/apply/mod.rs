@@ -52,7 +52,7 @@ pub fn apply(
     let mut managers = Managers::of(base);
     let merged = typed::merge(shape, base, applied);
 
-    let changed = not_ignored(typed::compare(shape, Some(base), Some(&merged)).changed, manager.subresource);
+    let changed = not_ignored(&typed::compare(shape, Some(base), Some(&merged)).changed, manager.subresource);
     let conflicts = managers.conflicts(&changed, manager.name, manager.subresource);
     if !conflicts.is_empty() && !force {
         return Err(managers.conflict_status(&conflicts));
@@ -60,7 +60,7 @@ pub fn apply(
     for (index, fields) in &conflicts {
         managers.take_away(*index, fields);
     }
-    let set = not_ignored(typed::fields_of(shape, applied), manager.subresource);
+    let set = not_ignored(&typed::fields_of(shape, applied), manager.subresource);
     let last = managers.replace_applied(manager, &kind.api_version(), set);
     let mut result = prune(shape, merged, &last, &managers.owned());
     managers.drop_what_is_gone(&typed::compare(shape, Some(base), Some(&result)).removed);
@@ -86,16 +86,15 @@ fn same_but_managers(live: &Value, result: &Value) -> bool {
 pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, manager: &Manager<'_>) {
     let shape = Shape::Struct(kind.definition());
     let zero;
-    let base = match live {
-        Some(live) => live,
-        None => {
-            zero = go::zero_object(kind);
-            &zero
-        }
+    let base = if let Some(live) = live {
+        live
+    } else {
+        zero = go::zero_object(kind);
+        &zero
     };
     let mut managers = Managers::of(live.unwrap_or(&Value::Null));
     let difference = typed::compare(shape, Some(base), Some(new));
-    let changed = not_ignored(difference.changed, manager.subresource);
+    let changed = not_ignored(&difference.changed, manager.subresource);
     for (index, fields) in managers.overlaps_of_update(&changed, manager, &kind.api_version()) {
         managers.take_away(index, &fields);
     }
@@ -105,7 +104,7 @@ pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, 
 }
 
 /// Without the fields that nobody can manage: an object's identity, and what the other side of a status split owns.
-fn not_ignored(set: FieldSet, subresource: &str) -> FieldSet {
+fn not_ignored(set: &FieldSet, subresource: &str) -> FieldSet {
     let field = |name: &str| Step::Field(name.into());
     let mut identity = FieldSet::default();
     for name in ["apiVersion", "kind", "metadata"] {

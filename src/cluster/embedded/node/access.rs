@@ -42,7 +42,7 @@ impl PodAccess for Node {
                     waiting()
                 }
             })?;
-            Ok(log_stream(log, options))
+            Ok(log_stream(log, &options))
         })
     }
 
@@ -117,7 +117,7 @@ fn waiting_reason(pod: &Entry, container: &str) -> String {
     status.and_then(|status| status["state"]["waiting"]["reason"].as_str()).unwrap_or("ContainerCreating").to_owned()
 }
 
-fn log_stream(log: Arc<Log>, options: LogOptions) -> BoxStream<'static, Bytes> {
+fn log_stream(log: Arc<Log>, options: &LogOptions) -> BoxStream<'static, Bytes> {
     let (mut lines, _) = log.from(0);
     let next = lines.last().map_or(0, |line| line.number + 1);
     if let Some(since) = options.since_seconds_1970 {

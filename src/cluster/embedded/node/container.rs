@@ -257,22 +257,19 @@ async fn start(
             view.ready = !waits_for_startup && probed(probe::Kind::Readiness).is_none();
         }
     });
-    let result = match failed {
-        Some(line) => {
-            live.log.write(&line, Timestamp::now());
-            let code = if matches!(program, Program::Web) { 1 } else { 127 };
-            (code, String::new())
-        }
-        None => {
-            let (kill, mut killed) = mpsc::channel(1);
-            let _probes = spawn_probes(pod, index, &spec, &kill);
-            tokio::select! {
-                code = execute(pod, &program, &live) => (code, String::new()),
-                Some(why) = killed.recv() => {
-                    let message = format!("Container {name} failed {why} probe, will be restarted");
-                    pod.tell(index, &Telling::normal("Killing", message));
-                    (137, String::new())
-                }
+    let result = if let Some(line) = failed {
+        live.log.write(&line, Timestamp::now());
+        let code = if matches!(program, Program::Web) { 1 } else { 127 };
+        (code, String::new())
+    } else {
+        let (kill, mut killed) = mpsc::channel(1);
+        let _probes = spawn_probes(pod, index, &spec, &kill);
+        tokio::select! {
+            code = execute(pod, &program, &live) => (code, String::new()),
+            Some(why) = killed.recv() => {
+                let message = format!("Container {name} failed {why} probe, will be restarted");
+                pod.tell(index, &Telling::normal("Killing", message));
+                (137, String::new())
             }
         }
     };
@@ -343,18 +340,20 @@ async fn execute(pod: &Pod, program: &Program, live: &Live) -> i32 {
     for statement in statements {
         match statement {
             Statement::Print(text) => live.log.write(text, Timestamp::now()),
+            Statement::Sleep(Duration::MAX) => std::future::pending().await,
             Statement::Sleep(time) => {
                 let factor = pod.shared.time_factor;
                 tokio::time::sleep(time.div_f64(factor).min(Duration::from_secs(3600 * 24 * 365))).await;
             }
             Statement::Exit(code) => return *code,
-            Statement::Cat(path) => match live.files.get(path) {
-                Some(content) => live.log.write(&String::from_utf8_lossy(content), Timestamp::now()),
-                None => {
+            Statement::Cat(path) => {
+                if let Some(content) = live.files.get(path) {
+                    live.log.write(&String::from_utf8_lossy(content), Timestamp::now());
+                } else {
                     live.log.write(&format!("cat: can't open '{path}': No such file or directory"), Timestamp::now());
                     return 1;
                 }
-            },
+            }
         }
     }
     0

@@ -37,9 +37,8 @@ pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
         ("sh" | "bash" | "ash", [flag, text, ..]) if flag.starts_with('-') && flag.ends_with('c') => {
             shell(pod, index, text)
         }
-        ("true" | ":", _) => Output::default(),
+        ("true" | ":", _) | ("exit", []) => Output::default(),
         ("false", _) => Output { code: 1, ..Output::default() },
-        ("exit", []) => Output::default(),
         ("exit", [code]) => Output { code: code.parse().unwrap_or(2), ..Output::default() },
         ("echo", ["-n", words @ ..]) => Output::out(words.join(" ")),
         ("echo", words) => Output::out(format!("{}\n", words.join(" "))),
@@ -48,7 +47,7 @@ pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
         ("whoami", []) => Output::out("root\n"),
         ("pwd", []) => Output::out("/\n"),
         ("env" | "printenv", []) => {
-            Output::out(live.environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>())
+            Output::out(lines(live.environment.iter().map(|(name, value)| format!("{name}={value}"))))
         }
         ("printenv", [name]) => match live.environment.get(*name) {
             Some(value) => Output::out(format!("{value}\n")),
@@ -104,17 +103,21 @@ fn expand(command: &str, pod: &Arc<Pod>, index: usize) -> String {
     }
 }
 
+/// Lines of text, each with its end.
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |all, line| all + &line + "\n")
+}
+
 type Files = super::super::images::FileTree;
 
 fn cat(paths: &[&str], files: &Files) -> Output {
     let mut output = Output::default();
     for path in paths {
-        match files.get(*path) {
-            Some(content) => output.stdout.push_str(&String::from_utf8_lossy(content)),
-            None => {
-                output.stderr.push_str(&format!("cat: {path}: No such file or directory\n"));
-                output.code = 1;
-            }
+        if let Some(content) = files.get(*path) {
+            output.stdout.push_str(&String::from_utf8_lossy(content));
+        } else {
+            output.stderr.push_str(&format!("cat: {path}: No such file or directory\n"));
+            output.code = 1;
         }
     }
     output
@@ -136,7 +139,7 @@ fn ls(arguments: &[&str], files: &Files) -> Output {
     if names.is_empty() {
         return Output::failed(2, format!("ls: cannot access '{path}': No such file or directory\n"));
     }
-    Output::out(names.iter().map(|name| format!("{name}\n")).collect::<String>())
+    Output::out(lines(names.iter().map(ToString::to_string)))
 }
 
 fn nginx(pod: &Arc<Pod>, flags: &[&str], live: &super::container::Live) -> Output {

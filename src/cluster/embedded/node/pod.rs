@@ -21,6 +21,9 @@ use super::{Shared, kind, status_writer};
 /// How long a changed ConfigMap takes to reach the pods that mount it; a real kubelet takes up to a minute more.
 const SOURCES_AFTER_SECONDS: f64 = 20.0;
 
+/// The log of a container's last run, and of the one before.
+type Logs = (Arc<Log>, Option<Arc<Log>>);
+
 /// A pod that is bound to this node.
 #[derive(Debug)]
 pub struct Pod {
@@ -32,7 +35,7 @@ pub struct Pod {
     state: Mutex<PodView>,
     live: Mutex<HashMap<usize, Live>>,
     /// The logs of each container's last run and of the one before.
-    logs: Mutex<HashMap<usize, (Arc<Log>, Option<Arc<Log>>)>>,
+    logs: Mutex<HashMap<usize, Logs>>,
     volumes: Mutex<Arc<VolumeFiles>>,
     /// Set where the pod is to go: `Some(seconds)` by its grace period, `None` as long as it stays.
     ending: watch::Sender<Option<i64>>,
@@ -393,7 +396,7 @@ async fn end(pod: &Arc<Pod>) {
                     Some(last) => Stage::Terminated(last),
                     None => Stage::Terminated(never_ran(state.started, now)),
                 },
-                ended => ended.clone(),
+                Stage::Terminated(ended) => Stage::Terminated(ended.clone()),
             };
         }
     }

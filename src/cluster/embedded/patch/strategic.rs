@@ -62,14 +62,11 @@ fn merge_map(
             continue;
         }
         let field = definition.and_then(|definition| definition.field(name));
-        match change {
-            Value::Null => {
-                original.remove(name);
-            }
-            _ => {
-                let merged = merge_value(field, original.remove(name), change)?;
-                original.insert(name.clone(), merged);
-            }
+        if change == &Value::Null {
+            original.remove(name);
+        } else {
+            let merged = merge_value(field, original.remove(name), change)?;
+            original.insert(name.clone(), merged);
         }
     }
     Ok(original)

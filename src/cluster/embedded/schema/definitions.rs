@@ -16,6 +16,7 @@ pub struct Definition {
 }
 
 /// A field of a struct.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the Go type")]
 #[derive(Debug)]
 pub struct Field {
     pub name: String,
@@ -107,6 +108,7 @@ struct RawDefinition {
 }
 
 #[derive(Clone, serde::Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the Go type")]
 struct RawField {
     #[serde(rename = "n")]
     name: String,

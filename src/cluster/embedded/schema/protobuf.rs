@@ -172,9 +172,8 @@ fn message(
 fn is_zero(field_type: &FieldType, value: &Value) -> bool {
     match field_type {
         FieldType::String | FieldType::Bytes => value.as_str() == Some(""),
-        FieldType::Time | FieldType::MicroTime => value.is_null(),
         FieldType::Struct(_) => value.as_object().is_some_and(Map::is_empty),
-        FieldType::IntOrString | FieldType::Any => value.is_null(),
+        FieldType::Time | FieldType::MicroTime | FieldType::IntOrString | FieldType::Any => value.is_null(),
         _ => false,
     }
 }

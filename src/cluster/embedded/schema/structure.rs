@@ -44,10 +44,14 @@ fn prune_value(field_type: &FieldType, value: &mut Value) {
             }
         }
         (FieldType::List(element), Value::Array(items)) if element.element().is_some() => {
-            items.iter_mut().for_each(|item| prune_value(element, item));
+            for item in items {
+                prune_value(element, item);
+            }
         }
         (FieldType::Map(element), Value::Object(map)) if element.element().is_some() => {
-            map.values_mut().for_each(|item| prune_value(element, item));
+            for item in map.values_mut() {
+                prune_value(element, item);
+            }
         }
         _ => {}
     }

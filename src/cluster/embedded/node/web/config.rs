@@ -109,7 +109,7 @@ pub fn parse(files: &FileTree) -> Result<Vec<Server>, ConfigError> {
     let mut outer = Settings::default();
     for (path, content) in files.range("/etc/nginx/conf.d/".to_owned()..) {
         let Some(name) = path.strip_prefix("/etc/nginx/conf.d/") else { break };
-        if name.contains('/') || !name.ends_with(".conf") {
+        if name.contains('/') || name.strip_suffix(".conf").is_none() {
             continue;
         }
         let text = String::from_utf8_lossy(content);

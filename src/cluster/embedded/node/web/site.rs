@@ -255,12 +255,12 @@ impl Run<'_> {
         }
         match self.query.range.and_then(|range| byte_range(range, content.len())) {
             None => Answer { status: 200, headers, body: content, log: None },
-            Some(None) => {
+            Some(Part::Unsatisfiable) => {
                 let mut answer = error_page(416);
                 answer.headers.push(("Content-Range".into(), format!("bytes */{}", content.len())));
                 answer
             }
-            Some(Some((first, last))) => {
+            Some(Part::Bytes(first, last)) => {
                 headers.push(("Content-Range".into(), format!("bytes {first}-{last}/{}", content.len())));
                 Answer { status: 206, headers, body: content.slice(first..=last), log: None }
             }
@@ -321,13 +321,13 @@ impl Run<'_> {
         while let Some(at) = rest.find('$') {
             result.push_str(&rest[..at]);
             let after = &rest[at + 1..];
-            let (name, remaining) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-                Some((name, remaining)) => (name, remaining),
-                None => {
+            let (name, remaining) =
+                if let Some((name, remaining)) = after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+                    (name, remaining)
+                } else {
                     let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
                     after.split_at(end)
-                }
-            };
+                };
             match self.variable(name, settings, path) {
                 Some(value) => result.push_str(&value),
                 None => result.push_str(&rest[at..rest.len() - remaining.len()]),
@@ -374,10 +374,10 @@ fn choose<'a>(server: &'a Server, path: &str) -> Option<&'a Location> {
     for location in &server.locations {
         match &location.pattern {
             Pattern::Exact(exact) if exact == path => return Some(location),
-            Pattern::Prefix { prefix, final_prefix } if path.starts_with(prefix.as_str()) => {
-                if best.is_none_or(|(_, length, _)| prefix.len() > length) {
-                    best = Some((location, prefix.len(), *final_prefix));
-                }
+            Pattern::Prefix { prefix, final_prefix }
+                if path.starts_with(prefix.as_str()) && best.is_none_or(|(_, length, _)| prefix.len() > length) =>
+            {
+                best = Some((location, prefix.len(), *final_prefix));
             }
             _ => {}
         }
@@ -433,12 +433,18 @@ fn reason(code: u16) -> &'static str {
 
 fn entity_tag(content: &[u8]) -> String {
     let hash = Sha256::digest(content);
-    let hex: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}-{:x}\"", content.len())
+    let start = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    format!("\"{start:08x}-{:x}\"", content.len())
 }
 
-/// `None`: no range asked for; `Some(None)`: one that cannot be met.
-fn byte_range(text: &str, length: usize) -> Option<Option<(usize, usize)>> {
+/// A range of bytes that was asked for.
+enum Part {
+    Bytes(usize, usize),
+    Unsatisfiable,
+}
+
+/// `None` where no range is asked for, or none that is understood.
+fn byte_range(text: &str, length: usize) -> Option<Part> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     if last.contains(',') {
         return None;
@@ -450,7 +456,7 @@ fn byte_range(text: &str, length: usize) -> Option<Option<(usize, usize)>> {
         (Err(_), Ok(count)) => (length.saturating_sub(count), last_byte),
         _ => return None,
     };
-    Some((range.0 <= range.1).then_some(range))
+    Some(if range.0 <= range.1 { Part::Bytes(range.0, range.1) } else { Part::Unsatisfiable })
 }
 
 fn http_date(time: Timestamp) -> String {
