@@ -30,3 +30,6 @@ mod hostile;
 
 #[path = "suite/durability.rs"]
 mod durability;
+
+#[path = "suite/rollouts.rs"]
+mod rollouts;

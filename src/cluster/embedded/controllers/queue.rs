@@ -37,10 +37,21 @@ pub enum Key {
 const BACK_OFF_FIRST: Duration = Duration::from_millis(20);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
+impl Key {
+    /// Deployments are looked at before their ReplicaSets go on, so that they see every step of them.
+    fn rank(&self) -> usize {
+        match self {
+            Self::Deployment { .. } => 0,
+            Self::ReplicaSet { .. } => 1,
+            _ => 2,
+        }
+    }
+}
+
 /// The keys to look at now, those to look at later, and how often each failed in a row.
 #[derive(Debug, Default)]
 pub struct Queue {
-    now: VecDeque<Key>,
+    now: [VecDeque<Key>; 3],
     waiting: HashSet<Key>,
     later: BTreeMap<(Instant, Key), ()>,
     due: HashMap<Key, Instant>,
@@ -50,12 +61,12 @@ pub struct Queue {
 impl Queue {
     pub fn push(&mut self, key: Key) {
         if self.waiting.insert(key.clone()) {
-            self.now.push_back(key);
+            self.now[key.rank()].push_back(key);
         }
     }
 
     pub fn pop(&mut self) -> Option<Key> {
-        let key = self.now.pop_front()?;
+        let key = self.now.iter_mut().find_map(VecDeque::pop_front)?;
         self.waiting.remove(&key);
         Some(key)
     }

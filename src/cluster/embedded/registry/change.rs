@@ -146,7 +146,7 @@ impl Registry {
             return Ok(Some(Arc::clone(entry)));
         }
         if strategy::is_finished(kind, &new) {
-            return self.remove(entry, &new, writer.dry_run);
+            return self.remove(entry, live, &new, writer.dry_run);
         }
         self.commit(kind, &new, Some(entry), writer.dry_run)
     }

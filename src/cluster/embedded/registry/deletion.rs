@@ -69,7 +69,9 @@ impl Registry {
             let live = entry.value();
             let marked = mark(kind, &live, deletion, (self.now)());
             let done = if strategy::is_finished(kind, &marked) {
-                self.remove(&entry, &marked, deletion.dry_run)?.map(|entry| Removal { entry, gone: true })
+                // A pod's end is told with its grace period, all others as they were.
+                let seen = if kind.name == "Pod" { &marked } else { &live };
+                self.remove(&entry, seen, &marked, deletion.dry_run)?.map(|entry| Removal { entry, gone: true })
             } else if marked == live {
                 Some(Removal { entry, gone: false })
             } else {
@@ -82,13 +84,21 @@ impl Registry {
         Err(errors::modified(kind, name))
     }
 
-    /// Takes an object out of the store; answers its last state under the revision that it had.
-    pub(super) fn remove(&self, entry: &Arc<Entry>, last: &Value, dry_run: bool) -> Result<Option<Arc<Entry>>, Status> {
-        let draft = Draft::new(entry.kind, last);
-        if !dry_run && let Err(error) = self.store.remove(entry, Some(&draft)) {
-            return commit_failed(entry.kind, last, error);
+    /// Takes an object out of the store: watchers see it as `seen`, the caller gets `answered`.
+    pub(super) fn remove(
+        &self,
+        entry: &Arc<Entry>,
+        seen: &Value,
+        answered: &Value,
+        dry_run: bool,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        if !dry_run {
+            let draft = Draft::new(entry.kind, seen);
+            if let Err(error) = self.store.remove(entry, Some(&draft)) {
+                return commit_failed(entry.kind, seen, error);
+            }
         }
-        Ok(Some(draft.into_dry_run(Some(entry))))
+        Ok(Some(Draft::new(entry.kind, answered).into_dry_run(Some(entry))))
     }
 }
 

@@ -172,7 +172,9 @@ impl<'a> Pass<'a> {
         for at in self.active(&old) {
             scaled_down |= self.resize(at, 0);
         }
-        if scaled_down || self.old_pods_run(new, &old) {
+        // Pods may end so fast that this is the first pass since: that none is available is told before new ones come.
+        let untold = new.is_none() && self.is_outdated();
+        if scaled_down || untold || self.old_pods_run(new, &old) {
             self.write_roll_out_status(new);
             return;
         }

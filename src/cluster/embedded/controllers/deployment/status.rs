@@ -37,6 +37,11 @@ impl Pass<'_> {
         self.write_status(status);
     }
 
+    /// Whether the counts are others than the status tells.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.counts(None) != self.deployment["status"]
+    }
+
     /// The counts and how the roll-out goes.
     pub(super) fn write_roll_out_status(&mut self, new: Option<usize>) {
         let mut status = self.counts(new);
