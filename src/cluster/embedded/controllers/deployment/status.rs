@@ -94,7 +94,12 @@ impl Pass<'_> {
         if matches!(progressing["reason"].as_str(), Some("NewReplicaSetAvailable" | "ProgressDeadlineExceeded")) {
             return None;
         }
-        let since = self.snapshot.progressed_at.or_else(|| object::time(progressing, "/lastUpdateTime"))?;
+        let is_old = object::condition(&self.snapshot.deployment["status"], "Progressing") == Some(progressing);
+        let since = match self.snapshot.progressed_at {
+            _ if !is_old => self.clock.now,
+            Some(at) => at,
+            None => object::time(progressing, "/lastUpdateTime")?,
+        };
         Some(self.clock.after(since, number(&self.deployment, "/spec/progressDeadlineSeconds")?))
     }
 

@@ -8,6 +8,7 @@ struct World {
     healthy: fn(&Value) -> bool,
     second: i64,
     written: i64,
+    progress: Option<(Value, Timestamp)>,
 }
 
 impl World {
@@ -25,7 +26,15 @@ impl World {
         }
         let metadata = json!({"name": "web", "namespace": "n", "uid": "d", "generation": 1});
         let deployment = json!({"metadata": metadata, "spec": spec, "status": {}});
-        Self { deployment, sets: Vec::new(), told: Vec::new(), healthy: |_| true, second: 0, written: 0 }
+        Self {
+            deployment,
+            sets: Vec::new(),
+            told: Vec::new(),
+            healthy: |_| true,
+            second: 0,
+            written: 0,
+            progress: None,
+        }
     }
 
     fn clock(&self) -> Clock {
@@ -40,12 +49,16 @@ impl World {
 
     /// One pass; returns whether it wrote anything.
     fn pass(&mut self) -> bool {
+        let condition = object::condition(&self.deployment["status"], "Progressing").cloned();
+        if condition.as_ref() != self.progress.as_ref().map(|(known, _)| known) {
+            self.progress = condition.map(|condition| (condition, self.clock().now));
+        }
         let snapshot = Snapshot {
             deployment: self.deployment.clone(),
             replica_sets: self.sets.clone(),
             pods: Vec::new(),
             taken_names: HashSet::new(),
-            progressed_at: None,
+            progressed_at: self.progress.as_ref().map(|(_, at)| *at),
         };
         let plan = plan(&snapshot, &self.clock());
         let wrote = !plan.changes.is_empty();
@@ -236,4 +249,16 @@ fn old_replica_sets_beyond_the_limit_go() {
         world.settle();
     }
     assert_eq!(world.sets.len(), 2);
+}
+
+#[test]
+fn the_deadline_of_a_roll_out_begins_with_it() {
+    let mut world = rolled(2);
+    world.second += 10_000;
+    world.healthy = |set| set["spec"]["template"]["spec"]["containers"][0]["image"] != "broken";
+    world.change(image("broken"));
+    world.pass();
+    assert_eq!(world.progressing(), "NewReplicaSetCreated");
+    world.settle();
+    assert_eq!(world.progressing(), "ReplicaSetUpdated");
 }
