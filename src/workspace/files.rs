@@ -43,7 +43,8 @@ pub fn resolve_inside(root: &Path, path: &str) -> Result<PathBuf, WorkspaceError
             _ => return Err(outside()),
         }
     }
-    if relative.as_os_str().is_empty() || relative.starts_with(".git") {
+    // Of git's own directory, hooks are the learner's to write; the rest is git's.
+    if relative.as_os_str().is_empty() || (relative.starts_with(".git") && !is_hook(&relative)) {
         return Err(outside());
     }
     let root = root.canonicalize().map_err(WorkspaceError::read(root))?;
@@ -59,6 +60,10 @@ pub fn resolve_inside(root: &Path, path: &str) -> Result<PathBuf, WorkspaceError
     }
     // A link that stays inside is written through, as an editor would.
     if existing == target { target.canonicalize().map_err(WorkspaceError::read(&target)) } else { Ok(target) }
+}
+
+fn is_hook(relative: &Path) -> bool {
+    relative.parent() == Some(Path::new(".git/hooks"))
 }
 
 #[cfg(test)]
@@ -82,6 +87,7 @@ mod tests {
         check("a.txt", Some("a.txt"));
         check("./sub/b/c.txt", Some("sub/b/c.txt"));
         check("inner/d.txt", Some("inner/d.txt"));
+        check(".git/hooks/post-commit", Some(".git/hooks/post-commit"));
         for escape in
             ["../secret", "sub/../../secret", "/etc/passwd", "up/secret", "link", "dangling", "", ".git/config"]
         {

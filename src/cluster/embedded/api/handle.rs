@@ -51,7 +51,7 @@ async fn answer_known(server: Arc<Server>, request: Request<Incoming>, route: Ro
         Route::Resource(target) => auth::verb(&method, target, query.flag("watch")),
         _ => "",
     };
-    auth::authorize(&user, &method, &route, verb)?;
+    auth::authorize(&user, &method, &route, verb, query.dry_run())?;
     let context = Context { server, user, query };
     match route {
         Route::Resource(target) => resource(&context, request, target, verb).await,
