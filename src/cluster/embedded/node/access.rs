@@ -87,7 +87,9 @@ impl PodAccess for Node {
                 Status::new(500, "InternalError", message)
             })?;
             let (ours, theirs) = tokio::io::duplex(BUFFER);
-            tokio::spawn(serve_connection(ours, GATEWAY_ADDRESS.into(), port, move |query, now| {
+            let ending = Arc::clone(&found);
+            let stopped = async move { ending.ended().await };
+            tokio::spawn(serve_connection(ours, GATEWAY_ADDRESS.into(), port, stopped, move |query, now| {
                 found.answer(query, now)
             }));
             Ok(Box::new(theirs) as Box<dyn Duplex>)

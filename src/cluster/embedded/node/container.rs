@@ -39,11 +39,11 @@ pub struct Live {
 
 /// Runs the container until it will not start again; true where its last exit was 0.
 pub async fn run(pod: Arc<Pod>, index: usize) -> bool {
-    let pulled = pull_image(&pod, index).await;
-    let mut back_off = 0.0;
+    let mut back_off: f64 = 0.0;
     let mut previous = None;
     let mut resumed = matches!(pod.view(index).stage, Stage::Running { .. });
     loop {
+        let pulled = pull_image(&pod, index, resumed).await;
         let live = create(&pod, index, &pulled, previous.take()).await;
         let started = if resumed { started_before(&pod, index) } else { Timestamp::now() };
         let (code, message) = start(&pod, index, &pulled, &live, started, resumed).await;
@@ -64,6 +64,10 @@ pub async fn run(pod: Arc<Pod>, index: usize) -> bool {
         });
         if !restarts(&pod, index, code) {
             return code == 0;
+        }
+        let lasted = ended.finished.duration_since(ended.started).as_secs_f64() * pod.shared.time_factor;
+        if lasted >= 2.0 * BACK_OFF_SECONDS_MAX {
+            back_off = 0.0;
         }
         if back_off > 0.0 {
             wait_before_restart(&pod, index, back_off, &ended).await;
@@ -112,12 +116,13 @@ async fn wait_before_restart(pod: &Arc<Pod>, index: usize, seconds: f64, ended: 
     tokio::time::sleep(pod.shared.scaled(seconds)).await;
 }
 
-async fn pull_image(pod: &Arc<Pod>, index: usize) -> Pulled {
-    let image = pod.view(index).image;
+async fn pull_image(pod: &Arc<Pod>, index: usize, resumed: bool) -> Pulled {
+    let spec = pod.spec(index);
+    let image = spec["image"].as_str().unwrap_or_default().to_owned();
+    let always = spec["imagePullPolicy"] == "Always";
     let mut back_off = BACK_OFF_SECONDS;
-    let resumed = matches!(pod.view(index).stage, Stage::Running { .. });
     loop {
-        match pull::pull(&pod.shared, &image) {
+        match pull::pull(&pod.shared, &image, always) {
             Ok(pulled) => {
                 if !resumed && pulled.present {
                     let message = format!("Container image \"{image}\" already present on machine");
@@ -231,6 +236,8 @@ async fn start(
         pod.tell(index, &Telling::normal("Started", format!("Started container {name}")));
     }
     let mut live = live.clone();
+    // What ends at once is never shown as running: nobody is to take it for available in between.
+    let ends_at_once = matches!(&program, Program::Script(statements) if !statements.iter().any(Statement::takes_time));
     let failed = match &program {
         Program::Web => match Site::start(Arc::clone(&live.files), &pod.name, started) {
             Ok(site) => {
@@ -251,7 +258,7 @@ async fn start(
         if !resumed || view.container_id.is_empty() {
             view.container_id = container_id();
         }
-        if failed.is_none() {
+        if failed.is_none() && !ends_at_once {
             view.stage = Stage::Running { since: started };
             view.started = !waits_for_startup;
             view.ready = !waits_for_startup && probed(probe::Kind::Readiness).is_none();
@@ -269,7 +276,8 @@ async fn start(
             Some(why) = killed.recv() => {
                 let message = format!("Container {name} failed {why} probe, will be restarted");
                 pod.tell(index, &Telling::normal("Killing", message));
-                (137, String::new())
+                // nginx ends well when it is told to; a shell does not listen
+                (if matches!(program, Program::Web) { 0 } else { 137 }, String::new())
             }
         }
     };

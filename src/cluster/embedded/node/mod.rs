@@ -24,14 +24,14 @@ mod tests;
 mod volumes;
 pub mod web;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
-use self::pod::Pod;
+use self::pod::{Pod, lock};
 use self::proxy::Proxy;
 use super::events::Recorder;
 use super::images::ImageStore;
@@ -67,6 +67,10 @@ struct Shared {
     scheduler: Recorder,
     pods: Mutex<HashMap<String, Arc<Pod>>>,
     addresses: Mutex<u32>,
+    /// Images by their full names.
+    pulled: Mutex<HashMap<String, pull::Kept>>,
+    /// Pods that fit nowhere yet: namespace and name.
+    unschedulable: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// The running node.
@@ -87,6 +91,8 @@ impl Node {
             time_factor: options.time_factor.max(1.0),
             pods: Mutex::default(),
             addresses: Mutex::new(1),
+            pulled: Mutex::default(),
+            unschedulable: Mutex::default(),
         });
         let proxy = Proxy::start(Arc::clone(&shared), options.node_ports);
         tokio::spawn(drive(Arc::clone(&shared), proxy));
@@ -132,7 +138,12 @@ async fn drive(shared: Arc<Shared>, proxy: Arc<Proxy>) {
     loop {
         let mut events = shared.registry.subscribe();
         identity::write(&shared.registry, Timestamp::now());
-        for entry in shared.registry.list(pods, None) {
+        let there = shared.registry.list(pods, None);
+        for gone in shared.all_pods().iter().filter(|pod| !there.iter().any(|entry| *entry.uid == *pod.uid)) {
+            gone.abandon();
+            lock(&shared.pods).remove(&gone.uid);
+        }
+        for entry in there {
             observe_pod(&shared, &entry, EventKind::Added);
         }
         proxy.refresh();
@@ -145,6 +156,7 @@ async fn drive(shared: Arc<Shared>, proxy: Arc<Proxy>) {
                     }
                 }
                 "Service" | "EndpointSlice" => proxy.refresh(),
+                "Node" if event.kind == EventKind::Modified => scheduler::retry(&shared),
                 "Node" if event.kind == EventKind::Deleted => identity::write(&shared.registry, Timestamp::now()),
                 _ => {}
             }
@@ -157,6 +169,7 @@ fn observe_pod(shared: &Arc<Shared>, entry: &Arc<Entry>, event: EventKind) {
         let gone = shared.pods.lock().unwrap_or_else(PoisonError::into_inner).remove(&*entry.uid);
         if let Some(pod) = gone {
             pod.abandon();
+            scheduler::retry(shared);
         }
         return;
     }

@@ -90,6 +90,12 @@ impl Pod {
         lock(&self.state).address.clone()
     }
 
+    /// Returns once the pod is to go.
+    pub async fn ended(&self) {
+        let mut ending = self.ending.subscribe();
+        let _ = ending.wait_for(Option::is_some).await;
+    }
+
     pub fn sources(&self) -> watch::Receiver<u64> {
         self.sources.subscribe()
     }
@@ -196,19 +202,23 @@ impl Pod {
 
     /// Writes the status, where it changed.
     pub fn publish(&self) {
-        let view = lock(&self.state).clone();
         let now = Timestamp::now();
+        // The view is read under each attempt's own revision: a later view is never written over by an earlier one.
         let written =
             self.shared.registry.modify(kind("Pod"), &self.namespace, &self.name, &status_writer(), false, |live| {
                 let mut pod = live.clone();
                 if pod["metadata"]["uid"] == self.uid.as_str() {
+                    let view = lock(&self.state).clone();
                     pod["status"] = status::compute(&view, live, now);
                 }
                 Ok(pod)
             });
-        if let Ok(entry) = written {
-            *lock(&self.object) = entry.value();
-        }
+        drop(written); // a pod that is gone has no status
+    }
+
+    /// The containers have ended for good.
+    pub fn is_over(&self) -> bool {
+        lock(&self.state).over
     }
 
     fn never_restarts(&self) -> bool {

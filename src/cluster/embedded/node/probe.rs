@@ -134,13 +134,19 @@ fn ask_http(pod: &Arc<Pod>, index: usize, http: &Value) -> Result<(), String> {
     let path = http["path"].as_str().unwrap_or("/");
     let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let url = format!("http://{}:{port}{target}", pod.address());
-    let host = format!("{}:{port}", pod.address());
+    let headers = http["httpHeaders"].as_array().cloned().unwrap_or_default();
+    let header = |name: &str| {
+        let found = headers.iter().find(|header| header["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));
+        found.and_then(|header| header["value"].as_str()).map(str::to_owned)
+    };
+    let host = header("Host").unwrap_or_else(|| format!("{}:{port}", pod.address()));
+    let agent = header("User-Agent").unwrap_or_else(|| "kube-probe/1.34".into());
     let query = Query {
         target: &target,
         host: &host,
         port,
         remote: GATEWAY_ADDRESS,
-        user_agent: "kube-probe/1.34",
+        user_agent: &agent,
         ..Query::default()
     };
     match pod.answer(&query, Timestamp::now()) {

@@ -26,6 +26,13 @@ pub enum Statement {
     Cat(String),
 }
 
+impl Statement {
+    /// Whether it keeps the container running for a while.
+    pub fn takes_time(&self) -> bool {
+        matches!(self, Self::Sleep(time) if !time.is_zero())
+    }
+}
+
 /// Base images that are known without a registry, and what they do when nothing else is said.
 const KNOWN: &[(&str, Base)] = &[
     ("nginx", Base::Web),

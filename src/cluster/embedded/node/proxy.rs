@@ -1,15 +1,22 @@
 //! The service proxy: NodePorts on the loopback address, and Services as seen from inside.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustix::net;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use super::pod::{Pod, lock};
 use super::web::serve_connection;
 use super::{GATEWAY_ADDRESS, Shared, kind};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// A port of a pod that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,31 +25,47 @@ pub struct Backend {
     pub port: u16,
 }
 
-/// The node's NodePorts.
+/// The node's NodePorts. One without a ready pod behind it is held but not listened on, so that a connection is
+/// refused, as kube-proxy refuses it, and nobody else takes the port.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
     /// NodePort to the pods behind it; a NodePort without a Service is not in it.
     table: Mutex<HashMap<u16, Vec<Backend>>>,
-    listening: Mutex<Vec<u16>>,
+    doors: Mutex<HashMap<u16, Door>>,
     turn: AtomicUsize,
+}
+
+/// A NodePort's place on the loopback address.
+#[derive(Debug)]
+struct Door {
+    /// The port there; mostly the NodePort itself.
+    port: u16,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Bound, not listening; `None` where the port is another program's at the moment.
+    Held(Option<OwnedFd>),
+    /// Listening until the sender goes.
+    Open { _until_dropped: oneshot::Sender<()> },
+    /// The listener has been told to go.
+    Closing,
 }
 
 impl Proxy {
     pub fn start(shared: Arc<Shared>, listeners: BTreeMap<u16, TcpListener>) -> Arc<Self> {
-        let proxy = Arc::new(Self {
-            shared,
-            table: Mutex::default(),
-            listening: Mutex::new(listeners.keys().copied().collect()),
-            turn: AtomicUsize::new(0),
+        let doors = listeners.into_iter().filter_map(|(node_port, listener)| {
+            let port = listener.local_addr().ok()?.port();
+            drop(listener);
+            Some((node_port, Door { port, state: State::Held(hold(port)) }))
         });
-        for (node_port, listener) in listeners {
-            tokio::spawn(accept(Arc::clone(&proxy), node_port, listener));
-        }
-        proxy
+        let doors = Mutex::new(doors.collect());
+        Arc::new(Self { shared, table: Mutex::default(), doors, turn: AtomicUsize::new(0) })
     }
 
-    /// Reads Services and EndpointSlices anew; NodePorts that are new are listened on where they are free.
+    /// Reads Services and EndpointSlices anew; NodePorts that have ready pods are listened on where they are free.
     pub fn refresh(self: &Arc<Self>) {
         let mut table = HashMap::new();
         for service in self.shared.registry.list(kind("Service"), None) {
@@ -55,31 +78,82 @@ impl Proxy {
                 table.insert(node_port, backends(&self.shared, &service.namespace, &service.name, name));
             }
         }
-        let wanted: Vec<u16> = table.keys().copied().collect();
+        let served: Vec<u16> =
+            table.iter().filter(|(_, backends)| !backends.is_empty()).map(|(port, _)| *port).collect();
         *lock(&self.table) = table;
-        for node_port in wanted {
-            let mut listening = lock(&self.listening);
-            if listening.contains(&node_port) {
-                continue;
+        let mut doors = lock(&self.doors);
+        for node_port in &served {
+            let door = doors.entry(*node_port).or_insert_with(|| Door { port: *node_port, state: State::Held(None) });
+            self.open(*node_port, door);
+        }
+        for (_, door) in doors.iter_mut().filter(|(node_port, _)| !served.contains(node_port)) {
+            if matches!(door.state, State::Open { .. }) {
+                door.state = State::Closing;
             }
-            let Ok(listener) = std::net::TcpListener::bind(("127.0.0.1", node_port)) else { continue };
-            if listener.set_nonblocking(true).is_err() {
-                continue;
+        }
+    }
+
+    fn open(self: &Arc<Self>, node_port: u16, door: &mut Door) {
+        let State::Held(held) = &mut door.state else { return };
+        let Some(socket) = held.take().or_else(|| hold(door.port)) else { return };
+        match listen(socket) {
+            Ok(listener) => {
+                let (open, closed) = oneshot::channel();
+                door.state = State::Open { _until_dropped: open };
+                let proxy = Arc::clone(self);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = accept(Arc::clone(&proxy), node_port, listener) => {}
+                        _ = closed => {}
+                    }
+                    proxy.closed(node_port);
+                });
             }
-            if let Ok(listener) = TcpListener::from_std(listener) {
-                listening.push(node_port);
-                tokio::spawn(accept(Arc::clone(self), node_port, listener));
-            }
+            Err(_) => door.state = State::Held(None), // another program was faster; the next change tries again
+        }
+    }
+
+    /// The listener has gone: the port is held, or listened on again where pods have come in the meantime.
+    fn closed(self: &Arc<Self>, node_port: u16) {
+        let served = lock(&self.table).get(&node_port).is_some_and(|backends| !backends.is_empty());
+        let mut doors = lock(&self.doors);
+        let Some(door) = doors.get_mut(&node_port) else { return };
+        door.state = State::Held(hold(door.port));
+        if served {
+            self.open(node_port, door);
         }
     }
 
     fn choose(&self, node_port: u16) -> Option<(Arc<Pod>, u16)> {
         let backends = lock(&self.table).get(&node_port).cloned()?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let backend = backends.get(turn % backends.len().max(1))?;
-        let pod = self.shared.all_pods().into_iter().find(|pod| pod.address() == backend.address)?;
-        Some((pod, backend.port))
+        let pods = self.shared.all_pods();
+        let mut in_turn = backends.iter().cycle().skip(turn % backends.len().max(1)).take(backends.len());
+        in_turn.find_map(|backend| {
+            let pod = pods.iter().find(|pod| pod.address() == backend.address && pod.listens(backend.port))?;
+            Some((Arc::clone(pod), backend.port))
+        })
     }
+}
+
+/// Binds a port without listening on it.
+fn hold(port: u16) -> Option<OwnedFd> {
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    // Without SO_REUSEADDR the port is ours alone; with it, connections that linger are no obstacle.
+    [false, true].into_iter().find_map(|reuse| {
+        let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).ok()?;
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).ok()?;
+        net::sockopt::set_socket_reuseaddr(&socket, reuse).ok()?;
+        net::bind(&socket, &address).ok()?;
+        Some(socket)
+    })
+}
+
+fn listen(socket: OwnedFd) -> std::io::Result<TcpListener> {
+    net::listen(&socket, BACKLOG)?;
+    let listener = std::net::TcpListener::from(socket);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// The ready pods behind a Service's port.
@@ -122,5 +196,7 @@ async fn accept(proxy: Arc<Proxy>, node_port: u16, listener: TcpListener) {
 
 async fn serve(pod: Arc<Pod>, port: u16, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    serve_connection(stream, GATEWAY_ADDRESS.into(), port, move |query, now| pod.answer(query, now)).await;
+    let ending = Arc::clone(&pod);
+    let stopped = async move { ending.ended().await };
+    serve_connection(stream, GATEWAY_ADDRESS.into(), port, stopped, move |query, now| pod.answer(query, now)).await;
 }

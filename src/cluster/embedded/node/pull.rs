@@ -1,12 +1,13 @@
 //! From an image's name to what a container needs of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
 use super::super::images::{FileTree, Image, ImageError, Reference};
 use super::Shared;
+use super::pod::lock;
 use super::program::{self, Base};
 
 /// A pulled image and what it is built on.
@@ -20,8 +21,18 @@ pub struct Pulled {
     pub present: bool,
 }
 
-/// Pulls; the error is containerd's text, without `failed to pull and unpack image "…": `.
-pub fn pull(shared: &Shared, name: &str) -> Result<Pulled, String> {
+/// An image that was pulled before. Its files are kept for as long as some container has them.
+#[derive(Debug)]
+pub struct Kept {
+    /// What the tag pointed at.
+    digest: String,
+    image: Image,
+    base: Base,
+    files: Weak<FileTree>,
+}
+
+/// Pulls; without `always`, an image that was pulled before is taken as it was. The error is containerd's text, without `failed to pull and unpack image "…": `.
+pub fn pull(shared: &Shared, name: &str, always: bool) -> Result<Pulled, String> {
     let reference = Reference::parse(name)
         .ok_or_else(|| format!("failed to parse image name {name:?}: invalid reference format"))?;
     if reference.host.is_empty() || is_known_registry(&reference.host) {
@@ -32,14 +43,39 @@ pub fn pull(shared: &Shared, name: &str) -> Result<Pulled, String> {
         };
         let Some(base) = program::base(&full, &reference.version) else { return Err(denied(&reference)) };
         let image = Image { files: Arc::new(base_files(base)), ..Image::default() };
-        return Ok(Pulled { image, base, full_name: canonical(&reference), present: true });
+        return Ok(Pulled { image, base, full_name: canonical(&reference), present: !always });
     }
     let ours = [format!("localhost:{}", shared.registry_port), format!("127.0.0.1:{}", shared.registry_port)];
     if !ours.contains(&reference.host) {
         return Err(unreachable(&reference));
     }
-    let mut image =
-        shared.images.pull(&reference.name, &reference.version).map_err(|error| refused(&reference, &error))?;
+    let full_name = canonical(&reference);
+    let mut kept = lock(&shared.pulled);
+    let before = kept.get(&full_name).filter(|_| !always).map(|kept| kept.digest.clone());
+    let present = before.is_some();
+    let digest = match before {
+        Some(digest) => digest,
+        None => {
+            let manifest = shared.images.manifest(&reference.name, &reference.version);
+            manifest.map_err(|error| refused(&reference, &error))?.digest
+        }
+    };
+    if let Some(kept) = kept.get(&full_name).filter(|kept| kept.digest == digest)
+        && let Some(files) = kept.files.upgrade()
+    {
+        let image = Image { files, ..kept.image.clone() };
+        return Ok(Pulled { image, base: kept.base, full_name, present });
+    }
+    let (image, base) = fetch(shared, &reference, &digest)?;
+    let without_files = Image { files: Arc::default(), ..image.clone() };
+    let files = Arc::downgrade(&image.files);
+    kept.insert(full_name.clone(), Kept { digest, image: without_files, base, files });
+    Ok(Pulled { image, base, full_name, present })
+}
+
+/// Reads an image of this registry and lays it over its base.
+fn fetch(shared: &Shared, reference: &Reference, digest: &str) -> Result<(Image, Base), String> {
+    let mut image = shared.images.pull(&reference.name, digest).map_err(|error| refused(reference, &error))?;
     let base_reference = Reference::parse(&image.base);
     let base = base_reference.as_ref().and_then(|base| program::base(&base.name, &base.version)).ok_or_else(|| {
         format!(
@@ -50,7 +86,7 @@ pub fn pull(shared: &Shared, name: &str) -> Result<Pulled, String> {
     let mut files = base_files(base);
     files.extend(image.files.iter().map(|(path, content)| (path.clone(), content.clone())));
     image.files = Arc::new(files);
-    Ok(Pulled { image, base, full_name: canonical(&reference), present: false })
+    Ok((image, base))
 }
 
 fn is_known_registry(host: &str) -> bool {

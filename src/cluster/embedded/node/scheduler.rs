@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::events::{Telling, reference};
 use super::super::registry::{Entry, Writer};
+use super::pod::lock;
 use super::{NODE_NAME, Shared, kind};
 
 /// Decides about a pod that no node has yet, and writes the decision.
@@ -20,8 +21,9 @@ pub fn schedule(shared: &Arc<Shared>, entry: &Arc<Entry>, pod: &Value) {
     let about = reference(pods, pod, "");
     let time = format!("{now:.0}");
     let writer = Writer::new("kube-scheduler");
-    match obstacle(pod, &node) {
+    match obstacle(pod, &node, &occupants(shared, pod)) {
         None => {
+            lock(&shared.unschedulable).remove(&(entry.namespace.to_string(), entry.name.to_string()));
             let condition =
                 json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
             let bound =
@@ -37,6 +39,7 @@ pub fn schedule(shared: &Arc<Shared>, entry: &Arc<Entry>, pod: &Value) {
             }
         }
         Some(why) => {
+            lock(&shared.unschedulable).insert((entry.namespace.to_string(), entry.name.to_string()));
             let message = format!(
                 "0/1 nodes are available: 1 {why}. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
             );
@@ -55,6 +58,36 @@ pub fn schedule(shared: &Arc<Shared>, entry: &Arc<Entry>, pod: &Value) {
     }
 }
 
+/// Looks again at the pods that did not fit: something has changed.
+pub fn retry(shared: &Arc<Shared>) {
+    let waiting = std::mem::take(&mut *lock(&shared.unschedulable));
+    for (namespace, name) in waiting {
+        let Some(entry) = shared.registry.get(kind("Pod"), &namespace, &name) else { continue };
+        let pod = entry.value();
+        if pod.pointer("/spec/nodeName").is_none() && !entry.deleting {
+            schedule(shared, &entry, &pod);
+        }
+    }
+}
+
+/// The other pods that take of the node's resources; none are looked for where this one asks for nothing.
+fn occupants(shared: &Shared, pod: &Value) -> Vec<Value> {
+    if requested(pod, "cpu") + requested(pod, "memory") <= 0.0 {
+        return Vec::new();
+    }
+    shared.all_pods().iter().filter(|other| !other.is_over()).map(|other| other.object()).collect()
+}
+
+/// What a pod asks for: its containers together, or the largest of its init containers.
+fn requested(pod: &Value, resource: &str) -> f64 {
+    let each = |key: &str| {
+        let containers = pod.pointer(key).and_then(Value::as_array).into_iter().flatten();
+        containers.filter_map(|container| quantity(&container["resources"]["requests"][resource])).collect::<Vec<_>>()
+    };
+    let together: f64 = each("/spec/containers").iter().sum();
+    each("/spec/initContainers").into_iter().fold(together, f64::max)
+}
+
 fn set_condition(pod: &mut Value, condition: &Value) {
     let conditions = &mut pod["status"]["conditions"];
     let kept: Vec<Value> = conditions
@@ -68,8 +101,8 @@ fn set_condition(pod: &mut Value, condition: &Value) {
     *conditions = kept.into();
 }
 
-/// What keeps the pod off the node, as the scheduler words it.
-pub fn obstacle(pod: &Value, node: &Value) -> Option<&'static str> {
+/// What keeps the pod off the node, as the scheduler words it. `occupants` are the pods that run on it.
+pub fn obstacle(pod: &Value, node: &Value, occupants: &[Value]) -> Option<&'static str> {
     if node.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true) {
         return Some("node(s) were unschedulable");
     }
@@ -92,15 +125,16 @@ pub fn obstacle(pod: &Value, node: &Value) -> Option<&'static str> {
     if taints.into_iter().any(|taint| taint["effect"] != "PreferNoSchedule" && !tolerated(taint)) {
         return Some("node(s) had untolerated taint(s)");
     }
-    let asked = |resource: &str| -> f64 {
-        let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-        containers.filter_map(|container| quantity(&container["resources"]["requests"][resource])).sum()
+    let lacks = |resource: &str| {
+        let asked = requested(pod, resource);
+        let has = quantity(&node["status"]["allocatable"][resource]).unwrap_or(f64::MAX);
+        let taken: f64 = occupants.iter().map(|other| requested(other, resource)).sum();
+        asked > 0.0 && asked + taken > has
     };
-    let has = |resource: &str| quantity(&node["status"]["allocatable"][resource]).unwrap_or(f64::MAX);
-    if asked("cpu") > has("cpu") {
+    if lacks("cpu") {
         return Some("Insufficient cpu");
     }
-    (asked("memory") > has("memory")).then_some("Insufficient memory")
+    lacks("memory").then_some("Insufficient memory")
 }
 
 fn quantity(value: &Value) -> Option<f64> {

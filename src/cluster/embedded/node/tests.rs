@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::super::images::{Image, ImageStore};
-use super::super::registry::{Deletion, Registry, Writer};
+use super::super::registry::{Deletion, Next, Registry, Writer};
 use super::program::{self, Base, Program, Statement};
 use super::{Node, Options, environment, kind, probe, scheduler};
 
@@ -16,6 +16,10 @@ struct Cluster {
 
 /// A node over a registry in memory, a thousand times as fast as Kubernetes.
 fn cluster() -> Cluster {
+    cluster_with(BTreeMap::new())
+}
+
+fn cluster_with(node_ports: BTreeMap<u16, tokio::net::TcpListener>) -> Cluster {
     let directory = tempfile::tempdir().expect("a directory");
     let registry = Registry::in_memory();
     let writer = Writer::new("test");
@@ -24,7 +28,7 @@ fn cluster() -> Cluster {
     let authority = json!({"metadata": {"name": "kube-root-ca.crt", "namespace": "default"}, "data": {"ca.crt": "x"}});
     registry.create(kind("ConfigMap"), authority, &writer).expect("the authority");
     let images = Arc::new(ImageStore::open(directory.path()).expect("opened"));
-    let options = Options { registry_port: 1, node_ports: BTreeMap::new(), time_factor: 1000.0 };
+    let options = Options { registry_port: 1, node_ports, time_factor: 1000.0 };
     let _ = Node::start(Arc::clone(&registry), images, options);
     Cluster { registry, _directory: directory }
 }
@@ -137,6 +141,56 @@ async fn a_missing_config_map_holds_the_container_until_it_is_there() {
     cluster.until("ready", ready).await;
 }
 
+#[tokio::test]
+async fn a_container_that_ends_at_once_is_never_shown_as_ready() {
+    let cluster = cluster();
+    let mut events = cluster.registry.subscribe();
+    cluster.create(json!({"name": "web", "image": "busybox", "command": ["false"]}));
+    cluster.until("restarts", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 2).await;
+    loop {
+        let Next::Event(event) = events.next().await else { panic!("too many events") };
+        let pod = event.entry.value();
+        assert!(!ready(&pod), "{pod:#}");
+        if pod["status"]["containerStatuses"][0]["restartCount"] == 2 {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_port_is_refused_until_a_pod_is_ready() {
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = door.local_addr().expect("bound").port();
+    let cluster = cluster_with([(30080, door)].into());
+    let refused = || async move {
+        let error = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.err();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    };
+    assert!(refused().await);
+    let writer = Writer::new("test");
+    let service = json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"type": "NodePort",
+        "selector": {"app": "web"}, "ports": [{"port": 80, "nodePort": 30080}]}});
+    cluster.registry.create(kind("Service"), service, &writer).expect("created");
+    assert!(refused().await);
+    cluster.create(json!({"name": "web", "image": "nginx"}));
+    let pod = cluster.until("ready", ready).await;
+    let slice = json!({"metadata": {"name": "web-1", "namespace": "default",
+        "labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
+        "ports": [{"name": "", "port": 80, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [pod["status"]["podIP"]], "conditions": {"ready": true}}]});
+    cluster.registry.create(kind("EndpointSlice"), slice, &writer).expect("created");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while refused().await {
+        assert!(Instant::now() < deadline, "the NodePort stays closed");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    cluster.registry.delete(kind("EndpointSlice"), "default", "web-1", &Deletion::default()).expect("deleted");
+    while !refused().await {
+        assert!(Instant::now() < deadline, "the NodePort stays open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 #[test]
 fn programs_are_chosen_by_image_and_command() {
     let words = |text: &str| text.split('|').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
@@ -205,6 +259,9 @@ fn what_keeps_a_pod_off_the_node() {
         (json!({"containers": [{"resources": {"requests": {"cpu": "5"}}}]}), Some("Insufficient cpu")),
         (json!({"containers": [{"resources": {"requests": {"memory": "9Gi"}}}]}), Some("Insufficient memory")),
     ] {
-        assert_eq!(scheduler::obstacle(&json!({"spec": spec}), &node), expected, "{spec}");
+        assert_eq!(scheduler::obstacle(&json!({"spec": spec}), &node, &[]), expected, "{spec}");
     }
+    let asks = |cpu: &str| json!({"spec": {"containers": [{"resources": {"requests": {"cpu": cpu}}}]}});
+    assert_eq!(scheduler::obstacle(&asks("2"), &node, &[asks("1500m")]), None);
+    assert_eq!(scheduler::obstacle(&asks("2"), &node, &[asks("2500m")]), Some("Insufficient cpu"));
 }

@@ -1,22 +1,27 @@
 //! nginx's configuration, as far as a static site needs it: parsed to servers and locations, or refused with nginx's
 //! own `[emerg]` line.
 
+use std::collections::HashMap;
+
 use regex::Regex;
 
 use super::super::super::images::FileTree;
+use super::expires::Expires;
+use super::syntax::{self, Place, Statement};
 
-/// Blocks nest at most this deep.
+pub use super::syntax::ConfigError;
+
+/// Locations nest at most this deep.
 const DEPTH_MAX: usize = 16;
-
-/// A mistake, worded as nginx words it: the text after `nginx: `.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("[emerg] {0}")]
-pub struct ConfigError(pub String);
+/// Where nginx begins to read.
+const MAIN: &str = "/etc/nginx/nginx.conf";
 
 /// A `server` block.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
     pub ports: Vec<u16>,
+    /// The ports for which this is the server of names that no server has.
+    pub default_ports: Vec<u16>,
     pub names: Vec<String>,
     pub settings: Settings,
     pub locations: Vec<Location>,
@@ -58,6 +63,9 @@ pub struct Settings {
     pub substitute_once: Option<bool>,
     pub substitute_types: Vec<String>,
     pub access_log: Option<bool>,
+    /// The format that `access_log` names; nginx's `combined` where it names none.
+    pub log_format: Option<String>,
+    pub expires: Option<Expires>,
     pub autoindex: Option<bool>,
     pub stub_status: bool,
     pub deny: bool,
@@ -73,7 +81,11 @@ impl Settings {
         all.default_type = all.default_type.or_else(|| outer.default_type.clone());
         all.charset = all.charset.or_else(|| outer.charset.clone());
         all.substitute_once = all.substitute_once.or(outer.substitute_once);
-        all.access_log = all.access_log.or(outer.access_log);
+        if all.access_log.is_none() {
+            all.access_log = outer.access_log;
+            all.log_format.clone_from(&outer.log_format);
+        }
+        all.expires = all.expires.or(outer.expires);
         all.autoindex = all.autoindex.or(outer.autoindex);
         if all.error_pages.is_empty() {
             all.error_pages.clone_from(&outer.error_pages);
@@ -92,54 +104,80 @@ impl Settings {
     }
 }
 
-/// A statement: words, and the block that follows them.
-#[derive(Debug)]
-struct Statement {
-    words: Vec<String>,
-    block: Option<Vec<Statement>>,
-    line: usize,
-}
-
-/// Reads every `/etc/nginx/conf.d/*.conf`, in order.
+/// Reads `nginx.conf` and what it includes; without one, every `conf.d/*.conf`.
 ///
 /// # Errors
 /// The first mistake, as nginx words it.
 pub fn parse(files: &FileTree) -> Result<Vec<Server>, ConfigError> {
-    let mut servers = Vec::new();
-    let mut outer = Settings::default();
-    for (path, content) in files.range("/etc/nginx/conf.d/".to_owned()..) {
-        let Some(name) = path.strip_prefix("/etc/nginx/conf.d/") else { break };
-        if name.contains('/') || name.strip_suffix(".conf").is_none() {
-            continue;
+    let mut http = Http::default();
+    if files.contains_key(MAIN) {
+        for statement in syntax::read(files, MAIN)? {
+            main(statement, &mut http)?;
         }
-        let text = String::from_utf8_lossy(content);
-        for statement in statements(&text, path)? {
-            let place = Place { path, line: statement.line };
-            if statement.words[0] == "server" {
-                let block = statement.block.ok_or_else(|| place.error("directive \"server\" has no opening \"{\""))?;
-                servers.push(server(block, path)?);
-            } else {
-                set(&mut outer, &statement, &place, Context::Http)?;
-            }
+    } else {
+        for path in syntax::matching(files, "/etc/nginx/conf.d/*.conf") {
+            http.add(syntax::read(files, &path)?)?;
         }
     }
-    for server in &mut servers {
-        server.settings = server.settings.inherit(&outer);
+    for server in &mut http.servers {
+        server.settings = server.settings.inherit(&http.settings);
         for location in &mut server.locations {
             location.settings = location.settings.inherit(&server.settings);
         }
     }
-    Ok(servers)
+    Ok(http.servers)
 }
 
-struct Place<'a> {
-    path: &'a str,
-    line: usize,
+/// The `http` block.
+#[derive(Default)]
+struct Http {
+    servers: Vec<Server>,
+    settings: Settings,
+    /// `log_format` by name.
+    formats: HashMap<String, String>,
 }
 
-impl Place<'_> {
-    fn error(&self, what: &str) -> ConfigError {
-        ConfigError(format!("{what} in {}:{}", self.path, self.line))
+/// A directive outside of all blocks.
+fn main(statement: Statement, http: &mut Http) -> Result<(), ConfigError> {
+    let place = statement.place();
+    match (statement.words[0].as_str(), statement.block.is_some()) {
+        ("http", true) => http.add(statement.block.unwrap_or_default()),
+        ("events", true) => Ok(()),
+        (
+            "user" | "worker_processes" | "worker_rlimit_nofile" | "worker_shutdown_timeout" | "error_log" | "pid"
+            | "load_module" | "daemon" | "master_process" | "env" | "pcre_jit" | "timer_resolution",
+            false,
+        ) => Ok(()),
+        ("stream" | "mail", true) => Err(unsupported(&statement.words[0], &place)),
+        ("server" | "location", _) => {
+            Err(place.error(&format!("\"{}\" directive is not allowed here", statement.words[0])))
+        }
+        (name, _) => Err(unknown(name, &place)),
+    }
+}
+
+impl Http {
+    fn add(&mut self, statements: Vec<Statement>) -> Result<(), ConfigError> {
+        for statement in statements {
+            let place = statement.place();
+            match (statement.words[0].as_str(), statement.block.is_some()) {
+                ("server", true) => {
+                    let server = server(statement.block.unwrap_or_default(), &self.formats)?;
+                    self.servers.push(server);
+                }
+                ("server", false) => return Err(place.error("directive \"server\" has no opening \"{\"")),
+                ("log_format", false) => {
+                    let (Some(name), true) = (statement.words.get(1), statement.words.len() > 2) else {
+                        return Err(arguments(&statement, &place));
+                    };
+                    let pieces: Vec<&str> = statement.words[2..].iter().map(String::as_str).collect();
+                    let format = pieces.iter().filter(|piece| !piece.starts_with("escape=")).copied().collect();
+                    self.formats.insert(name.clone(), format);
+                }
+                _ => set(&mut self.settings, &statement, Context::Http, &self.formats)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -150,15 +188,23 @@ enum Context {
     Location,
 }
 
-fn server(block: Vec<Statement>, path: &str) -> Result<Server, ConfigError> {
+type Formats = HashMap<String, String>;
+
+fn server(block: Vec<Statement>, formats: &Formats) -> Result<Server, ConfigError> {
     let mut server = Server::default();
     for statement in block {
-        let place = Place { path, line: statement.line };
+        let place = statement.place();
         match (statement.words[0].as_str(), &statement.block) {
-            ("listen", None) => server.ports.extend(port(&statement, &place)?),
+            ("listen", None) => {
+                let port = port(&statement, &place)?;
+                server.ports.push(port);
+                if statement.words.iter().any(|word| word == "default_server") {
+                    server.default_ports.push(port);
+                }
+            }
             ("server_name", None) => server.names.extend(statement.words[1..].iter().cloned()),
-            ("location", Some(_)) => location(statement, path, &mut server.locations, 0)?,
-            _ => set(&mut server.settings, &statement, &place, Context::Server)?,
+            ("location", Some(_)) => location(statement, &mut server.locations, 0, formats)?,
+            _ => set(&mut server.settings, &statement, Context::Server, formats)?,
         }
     }
     if server.ports.is_empty() {
@@ -167,21 +213,26 @@ fn server(block: Vec<Statement>, path: &str) -> Result<Server, ConfigError> {
     Ok(server)
 }
 
-fn port(statement: &Statement, place: &Place<'_>) -> Result<Option<u16>, ConfigError> {
+fn port(statement: &Statement, place: &Place<'_>) -> Result<u16, ConfigError> {
     let word = statement.words.get(1).ok_or_else(|| arguments(statement, place))?;
     let digits = word.rsplit(':').next().unwrap_or(word).trim_end_matches(']');
     if statement.words.iter().any(|word| word == "ssl") {
         return Err(place.error("the embedded sandbox serves no TLS (\"listen … ssl\")"));
     }
     match digits.parse() {
-        Ok(port) => Ok(Some(port)),
-        Err(_) if word.starts_with('[') || word.contains('.') => Ok(Some(80)),
+        Ok(port) => Ok(port),
+        Err(_) if word.starts_with('[') || word.contains('.') => Ok(80),
         Err(_) => Err(place.error(&format!("invalid port in \"{word}\" of the \"listen\" directive"))),
     }
 }
 
-fn location(statement: Statement, path: &str, into: &mut Vec<Location>, depth: usize) -> Result<(), ConfigError> {
-    let place = Place { path, line: statement.line };
+fn location(
+    statement: Statement,
+    into: &mut Vec<Location>,
+    depth: usize,
+    formats: &Formats,
+) -> Result<(), ConfigError> {
+    let place = statement.place();
     let words: Vec<&str> = statement.words[1..].iter().map(String::as_str).collect();
     let regex = |text: &str, plain: bool| {
         let text = if plain { text.to_owned() } else { format!("(?i){text}") };
@@ -199,11 +250,10 @@ fn location(statement: Statement, path: &str, into: &mut Vec<Location>, depth: u
     };
     let mut settings = Settings::default();
     for inner in statement.block.into_iter().flatten() {
-        let place = Place { path, line: inner.line };
         if inner.words[0] == "location" && depth < DEPTH_MAX {
-            location(inner, path, into, depth + 1)?;
+            location(inner, into, depth + 1, formats)?;
         } else {
-            set(&mut settings, &inner, &place, Context::Location)?;
+            set(&mut settings, &inner, Context::Location, formats)?;
         }
     }
     into.push(Location { pattern, settings });
@@ -213,6 +263,37 @@ fn location(statement: Statement, path: &str, into: &mut Vec<Location>, depth: u
 fn arguments(statement: &Statement, place: &Place<'_>) -> ConfigError {
     place.error(&format!("invalid number of arguments in \"{}\" directive", statement.words[0]))
 }
+
+/// What nginx knows and the built-in server does not; one that ends with `_` stands for all that begin so.
+const OF_A_REAL_NGINX: &[&str] = &[
+    "add_after_body",
+    "add_before_body",
+    "auth_",
+    "break",
+    "dav_methods",
+    "fastcgi_",
+    "geo",
+    "grpc_",
+    "if",
+    "js_",
+    "limit_",
+    "map",
+    "mirror",
+    "perl_",
+    "proxy_",
+    "real_ip_header",
+    "satisfy",
+    "scgi_",
+    "secure_link",
+    "set_real_ip_from",
+    "slice",
+    "split_clients",
+    "ssi",
+    "ssl_",
+    "upstream",
+    "uwsgi_",
+    "valid_referers",
+];
 
 /// Directives that change nothing that a learner could see here.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -225,7 +306,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "directio",
     "error_log",
     "etag",
-    "expires",
     "gzip",
     "gzip_comp_level",
     "gzip_disable",
@@ -265,11 +345,18 @@ const WITHOUT_EFFECT: &[&str] = &[
     "http2",
 ];
 
-fn set(settings: &mut Settings, statement: &Statement, place: &Place<'_>, context: Context) -> Result<(), ConfigError> {
+fn set(
+    settings: &mut Settings,
+    statement: &Statement,
+    context: Context,
+    formats: &Formats,
+) -> Result<(), ConfigError> {
+    let place = &statement.place();
     let name = statement.words[0].as_str();
     let words: Vec<String> = statement.words[1..].to_vec();
     let need = |count: usize| if words.len() >= count { Ok(()) } else { Err(arguments(statement, place)) };
-    if statement.block.is_some() && !matches!(name, "types" | "if" | "limit_except") {
+    let is_block = matches!(name, "types" | "if" | "limit_except" | "map" | "geo" | "upstream" | "split_clients");
+    if statement.block.is_some() && !is_block {
         return Err(unknown(name, place));
     }
     match name {
@@ -316,7 +403,19 @@ fn set(settings: &mut Settings, statement: &Statement, place: &Place<'_>, contex
         }
         "sub_filter_once" => settings.substitute_once = Some(flag(&words, place)?),
         "sub_filter_types" => settings.substitute_types = words,
-        "access_log" => settings.access_log = Some(words.first().is_none_or(|word| word != "off")),
+        "access_log" => {
+            settings.access_log = Some(words.first().is_none_or(|word| word != "off"));
+            settings.log_format = match words.get(1).filter(|name| *name != "combined" && !name.contains('=')) {
+                None => None,
+                Some(name) => Some(
+                    formats.get(name).ok_or_else(|| place.error(&format!("unknown log format \"{name}\"")))?.clone(),
+                ),
+            };
+        }
+        "expires" => {
+            need(1)?;
+            settings.expires = Some(Expires::parse(&words).ok_or_else(|| place.error("invalid value"))?);
+        }
         "autoindex" => settings.autoindex = Some(flag(&words, place)?),
         "stub_status" => settings.stub_status = true,
         "deny" => settings.deny |= words.first().is_some_and(|word| word == "all"),
@@ -326,14 +425,18 @@ fn set(settings: &mut Settings, statement: &Statement, place: &Place<'_>, contex
             settings.variables.push((words[0].trim_start_matches('$').into(), words[1].clone()));
         }
         _ if WITHOUT_EFFECT.contains(&name) => {}
-        "proxy_pass" | "fastcgi_pass" | "uwsgi_pass" | "grpc_pass" | "if" | "limit_except" | "auth_basic" => {
-            return Err(place.error(&format!(
-                "the embedded sandbox does not know the directive \"{name}\" (a real nginx does: --sandbox kind)"
-            )));
+        _ if OF_A_REAL_NGINX.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known))) => {
+            return Err(unsupported(name, place));
         }
         _ => return Err(unknown(name, place)),
     }
     Ok(())
+}
+
+fn unsupported(name: &str, place: &Place<'_>) -> ConfigError {
+    place.error(&format!(
+        "the embedded sandbox does not know the directive \"{name}\" (a real nginx does: --sandbox kind)"
+    ))
 }
 
 fn unknown(name: &str, place: &Place<'_>) -> ConfigError {
@@ -356,144 +459,5 @@ fn answer(words: &[String], place: &Place<'_>) -> Result<(u16, String), ConfigEr
         (Ok(code), text) if code < 1000 => Ok((code, text.cloned().unwrap_or_default())),
         (Err(_), None) if words[0].starts_with("http") || words[0].starts_with('$') => Ok((302, words[0].clone())),
         _ => Err(place.error(&format!("invalid return code \"{}\"", words[0]))),
-    }
-}
-
-/// Takes the text apart into statements.
-fn statements(text: &str, path: &str) -> Result<Vec<Statement>, ConfigError> {
-    let mut reader = Reader { rest: text.chars().peekable(), line: 1, path };
-    let statements = reader.block(0)?;
-    Ok(statements)
-}
-
-struct Reader<'a> {
-    rest: std::iter::Peekable<std::str::Chars<'a>>,
-    line: usize,
-    path: &'a str,
-}
-
-impl Reader<'_> {
-    fn error(&self, what: &str) -> ConfigError {
-        Place { path: self.path, line: self.line }.error(what)
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let next = self.rest.next();
-        if next == Some('\n') {
-            self.line += 1;
-        }
-        next
-    }
-
-    fn block(&mut self, depth: usize) -> Result<Vec<Statement>, ConfigError> {
-        if depth > DEPTH_MAX {
-            return Err(self.error("blocks nest too deeply"));
-        }
-        let mut statements = Vec::new();
-        let mut words: Vec<String> = Vec::new();
-        let mut line = self.line;
-        loop {
-            let Some(&next) = self.rest.peek() else {
-                if depth > 0 || !words.is_empty() {
-                    let missing = if words.is_empty() { "\"}\"" } else { "\";\" or \"}\"" };
-                    return Err(self.error(&format!("unexpected end of file, expecting {missing}")));
-                }
-                return Ok(statements);
-            };
-            match next {
-                c if c.is_whitespace() => {
-                    self.next();
-                }
-                '#' => {
-                    while self.rest.peek().is_some_and(|c| *c != '\n') {
-                        self.next();
-                    }
-                }
-                ';' => {
-                    self.next();
-                    if words.is_empty() {
-                        return Err(self.error("unexpected \";\""));
-                    }
-                    statements.push(Statement { words: std::mem::take(&mut words), block: None, line });
-                }
-                '{' => {
-                    self.next();
-                    if words.is_empty() {
-                        return Err(self.error("unexpected \"{\""));
-                    }
-                    let block = if words[0] == "types" { self.skip_block()? } else { self.block(depth + 1)? };
-                    statements.push(Statement { words: std::mem::take(&mut words), block: Some(block), line });
-                }
-                '}' => {
-                    self.next();
-                    if depth == 0 || !words.is_empty() {
-                        return Err(self.error("unexpected \"}\""));
-                    }
-                    return Ok(statements);
-                }
-                quote @ ('"' | '\'') => {
-                    if words.is_empty() {
-                        line = self.line;
-                    }
-                    words.push(self.quoted(quote)?);
-                }
-                _ => {
-                    if words.is_empty() {
-                        line = self.line;
-                    }
-                    words.push(self.bare());
-                }
-            }
-        }
-    }
-
-    fn skip_block(&mut self) -> Result<Vec<Statement>, ConfigError> {
-        while let Some(c) = self.next() {
-            if c == '}' {
-                return Ok(Vec::new());
-            }
-        }
-        Err(self.error("unexpected end of file, expecting \"}\""))
-    }
-
-    fn quoted(&mut self, quote: char) -> Result<String, ConfigError> {
-        self.next();
-        let mut word = String::new();
-        while let Some(c) = self.next() {
-            match c {
-                '\\' => match self.next() {
-                    Some('n') => word.push('\n'),
-                    Some('t') => word.push('\t'),
-                    Some('r') => word.push('\r'),
-                    Some(escaped @ ('"' | '\'' | '\\' | '$')) => word.push(escaped),
-                    Some(other) => word.extend(['\\', other]),
-                    None => break,
-                },
-                c if c == quote => return Ok(word),
-                c => word.push(c),
-            }
-        }
-        Err(self.error("unexpected end of file, expecting \";\" or \"}\""))
-    }
-
-    fn bare(&mut self) -> String {
-        let mut word = String::new();
-        while let Some(&c) = self.rest.peek() {
-            let variable = c == '{' && word.ends_with('$');
-            if c.is_whitespace() || c == ';' || (c == '{' && !variable) {
-                break;
-            }
-            self.next();
-            word.push(c);
-            if variable {
-                while let Some(inner) = self.next() {
-                    word.push(inner);
-                    if inner == '}' {
-                        break;
-                    }
-                }
-            }
-        }
-        word
     }
 }

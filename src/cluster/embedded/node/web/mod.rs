@@ -2,9 +2,11 @@
 //! container's files as nginx would; what it does not know of the configuration fails the start, by name.
 
 mod config;
+mod expires;
 mod mime;
 mod serve;
 mod site;
+mod syntax;
 #[cfg(test)]
 mod tests;
 

@@ -35,6 +35,7 @@ pub struct Query<'a> {
     pub referer: &'a str,
     pub range: Option<&'a str>,
     pub if_none_match: Option<&'a str>,
+    pub if_modified_since: Option<&'a str>,
 }
 
 impl Default for Query<'_> {
@@ -49,6 +50,7 @@ impl Default for Query<'_> {
             referer: "-",
             range: None,
             if_none_match: None,
+            if_modified_since: None,
         }
     }
 }
@@ -88,19 +90,30 @@ impl Site {
         self.servers.iter().any(|server| server.ports.contains(&port))
     }
 
+    /// By its name, exact or `*.domain`, else the port's default.
+    fn server(&self, port: u16, host: &str) -> Option<&Server> {
+        let on_port = || self.servers.iter().filter(move |server| server.ports.contains(&port));
+        let named = |fits: &dyn Fn(&str) -> bool| on_port().find(|server| server.names.iter().any(|name| fits(name)));
+        named(&|name| name.eq_ignore_ascii_case(host))
+            .or_else(|| named(&|name| name.strip_prefix('*').is_some_and(|domain| host.ends_with(domain))))
+            .or_else(|| on_port().find(|server| server.default_ports.contains(&port)))
+            .or_else(|| on_port().next())
+    }
+
     /// Answers a query; `None` where nothing listens on its port.
     pub fn answer(&self, query: &Query<'_>, now: Timestamp) -> Option<Answer> {
-        let mut on_port = self.servers.iter().filter(|server| server.ports.contains(&query.port));
-        let host = query.host.split(':').next().unwrap_or(query.host);
-        let first = on_port.clone().next()?;
-        let server = on_port.find(|server| server.names.iter().any(|name| name == host)).unwrap_or(first);
+        let server = self.server(query.port, query.host.split(':').next().unwrap_or(query.host))?;
         let path = query.target.split('?').next().unwrap_or("/");
         let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
         let mut run = Run { site: self, server, query, now, redirects: 0 };
         let (mut answer, settings) = run.at(&normal(&path));
         answer.headers.insert(0, ("Server".into(), SERVER.into()));
         if settings.access_log != Some(false) {
-            answer.log = Some(log_line(query, &answer, now));
+            let line = log_line(query, &answer, now);
+            answer.log = Some(match &settings.log_format {
+                None => line,
+                Some(format) => run.expand(&log_variables(format, query, &answer, now), &settings, &path),
+            });
         }
         if query.method == "HEAD" {
             let length = answer.body.len();
@@ -249,7 +262,11 @@ impl Run<'_> {
         headers.push(("Last-Modified".into(), http_date(self.site.started)));
         headers.push(("ETag".into(), etag.clone()));
         headers.push(("Accept-Ranges".into(), "bytes".into()));
-        if self.query.if_none_match.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag)) {
+        let unchanged = match self.query.if_none_match {
+            Some(tags) => tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*"),
+            None => self.query.if_modified_since.is_some_and(|time| time == http_date(self.site.started)),
+        };
+        if unchanged {
             headers.remove(0);
             return Answer { status: 304, headers, body: Bytes::new(), log: None };
         }
@@ -303,8 +320,12 @@ impl Run<'_> {
                 answer = Answer { status, ..inner };
             }
         }
+        let succeeded = matches!(answer.status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308);
+        if let Some(expires) = settings.expires.filter(|_| succeeded) {
+            answer.headers.extend(expires.headers(self.now));
+        }
         for (name, value, always) in &settings.headers {
-            if *always || matches!(answer.status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308) {
+            if *always || succeeded {
                 answer.headers.push((name.clone(), self.expand(value, &settings, path)));
             }
         }
@@ -459,7 +480,7 @@ fn byte_range(text: &str, length: usize) -> Option<Part> {
     Some(if range.0 <= range.1 { Part::Bytes(range.0, range.1) } else { Part::Unsatisfiable })
 }
 
-fn http_date(time: Timestamp) -> String {
+pub fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
@@ -475,6 +496,29 @@ fn log_line(query: &Query<'_>, answer: &Answer, now: Timestamp) -> String {
         query.referer,
         query.user_agent
     )
+}
+
+/// Fills in what only a log line has; the rest is left to the query's own variables.
+fn log_variables(format: &str, query: &Query<'_>, answer: &Answer, now: Timestamp) -> String {
+    let bytes = if query.method == "HEAD" { 0 } else { answer.body.len() };
+    let request = format!("{} {} HTTP/1.1", query.method, query.target);
+    let time = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+    let pairs = [
+        ("$remote_user", "-"),
+        ("$time_local", &time),
+        ("$request_time", "0.000"),
+        ("$request_length", "0"),
+        ("$request_uri", query.target),
+        ("$request_method", query.method),
+        ("$request", &request),
+        ("$status", &answer.status.to_string()),
+        ("$body_bytes_sent", &bytes.to_string()),
+        ("$bytes_sent", &bytes.to_string()),
+        ("$http_x_forwarded_for", "-"),
+        ("$upstream_addr", "-"),
+        ("$pid", "30"),
+    ];
+    pairs.iter().fold(format.to_owned(), |line, (name, value)| line.replace(name, value))
 }
 
 /// `/a//b/../c` as `/a/c`, a slash at the end kept.
