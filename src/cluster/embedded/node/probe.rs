@@ -141,14 +141,8 @@ fn ask_http(pod: &Arc<Pod>, index: usize, http: &Value) -> Result<(), String> {
     };
     let host = header("Host").unwrap_or_else(|| format!("{}:{port}", pod.address()));
     let agent = header("User-Agent").unwrap_or_else(|| "kube-probe/1.34".into());
-    let query = Query {
-        target: &target,
-        host: &host,
-        port,
-        remote: GATEWAY_ADDRESS,
-        user_agent: &agent,
-        ..Query::default()
-    };
+    let query =
+        Query { target: &target, host: &host, port, remote: GATEWAY_ADDRESS, user_agent: &agent, ..Query::default() };
     match pod.answer(&query, Timestamp::now()) {
         None => Err(format!("Get \"{url}\": dial tcp {}:{port}: connect: connection refused", pod.address())),
         Some(answer) if (200..400).contains(&answer.status) => Ok(()),

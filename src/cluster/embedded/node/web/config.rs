@@ -144,8 +144,18 @@ fn main(statement: Statement, http: &mut Http) -> Result<(), ConfigError> {
         ("http", true) => http.add(statement.block.unwrap_or_default()),
         ("events", true) => Ok(()),
         (
-            "user" | "worker_processes" | "worker_rlimit_nofile" | "worker_shutdown_timeout" | "error_log" | "pid"
-            | "load_module" | "daemon" | "master_process" | "env" | "pcre_jit" | "timer_resolution",
+            "user"
+            | "worker_processes"
+            | "worker_rlimit_nofile"
+            | "worker_shutdown_timeout"
+            | "error_log"
+            | "pid"
+            | "load_module"
+            | "daemon"
+            | "master_process"
+            | "env"
+            | "pcre_jit"
+            | "timer_resolution",
             false,
         ) => Ok(()),
         ("stream" | "mail", true) => Err(unsupported(&statement.words[0], &place)),
@@ -345,12 +355,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "http2",
 ];
 
-fn set(
-    settings: &mut Settings,
-    statement: &Statement,
-    context: Context,
-    formats: &Formats,
-) -> Result<(), ConfigError> {
+fn set(settings: &mut Settings, statement: &Statement, context: Context, formats: &Formats) -> Result<(), ConfigError> {
     let place = &statement.place();
     let name = statement.words[0].as_str();
     let words: Vec<String> = statement.words[1..].to_vec();
@@ -425,7 +430,10 @@ fn set(
             settings.variables.push((words[0].trim_start_matches('$').into(), words[1].clone()));
         }
         _ if WITHOUT_EFFECT.contains(&name) => {}
-        _ if OF_A_REAL_NGINX.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known))) => {
+        _ if OF_A_REAL_NGINX
+            .iter()
+            .any(|known| name == *known || (known.ends_with('_') && name.starts_with(known))) =>
+        {
             return Err(unsupported(name, place));
         }
         _ => return Err(unknown(name, place)),
