@@ -48,7 +48,7 @@ impl DryRun {
             Some("client" | "unchanged") => Ok(Self::Client),
             Some("server") => Ok(Self::Server),
             Some(other) => Err(KubectlError::other(format!(
-                "invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\""
+                "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
             ))),
         }
     }

@@ -92,7 +92,7 @@ pub async fn label(arguments: &Arguments, field: &'static str) -> Outcome {
     let (objects, changes) = words.split_at(boundary);
     let singular = field.trim_end_matches('s');
     if changes.is_empty() && !arguments.is_set("list") {
-        return Err(arguments.usage(format!("at least one {singular} update is required")));
+        return Err(KubectlError::other(format!("at least one {singular} update is required")));
     }
     let (set, removed) = parse_changes(changes)?;
     let connection = Connection::open(arguments).await?;

@@ -44,7 +44,9 @@ struct Target {
 pub async fn run(arguments: &Arguments) -> Outcome {
     let from_files = !arguments.values("filename").is_empty();
     if !from_files && arguments.positional.is_empty() {
-        return Err(KubectlError::other("you must provide one or more resources by argument or filename"));
+        return Err(KubectlError::other(
+            "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
+        ));
     }
     let connection = Connection::open(arguments).await?;
     let (targets, mut errors) =

@@ -116,7 +116,7 @@ async fn selections(connection: &Connection, arguments: &Arguments) -> Result<Ve
     if arguments.values("filename").is_empty() {
         if arguments.positional.is_empty() {
             return Err(KubectlError::Plain(
-                "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nSee 'kubectl get -h' for help and examples".into(),
+                "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples".into(),
             ));
         }
         return select::parse(connection, &positionals(arguments), arguments).await;

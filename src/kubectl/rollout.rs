@@ -36,7 +36,10 @@ pub async fn run(arguments: &Arguments) -> Outcome {
         return Err(KubectlError::Plain("Manage the rollout of one or many resources.\n\nAvailable Commands: history, pause, restart, resume, status, undo".into()));
     };
     if !matches!(*verb, "status" | "history" | "undo" | "restart" | "pause" | "resume") {
-        return Err(arguments.usage(format!("unknown command \"{verb}\" for \"kubectl rollout\"")));
+        return Err(KubectlError::other(format!(
+            "unknown command \"{}\"\nSee 'kubectl rollout -h' for help and examples",
+            words.join(" ")
+        )));
     }
     let connection = Connection::open(arguments).await?;
     let selections = select::parse(&connection, objects, arguments).await?;

@@ -175,10 +175,14 @@ struct Ports {
 pub async fn forward(arguments: &Arguments) -> Outcome {
     let words = positionals(arguments);
     let [target, ports @ ..] = words.as_slice() else {
-        return Err(KubectlError::other("TYPE/NAME and list of ports are required for port-forward"));
+        return Err(KubectlError::other(
+            "TYPE/NAME and list of ports are required for port-forward\nSee 'kubectl port-forward -h' for help and examples",
+        ));
     };
     if ports.is_empty() {
-        return Err(KubectlError::other("TYPE/NAME and list of ports are required for port-forward"));
+        return Err(KubectlError::other(
+            "TYPE/NAME and list of ports are required for port-forward\nSee 'kubectl port-forward -h' for help and examples",
+        ));
     }
     let connection = std::rc::Rc::new(Connection::open(arguments).await?);
     let pods = pods_of(&connection, target).await?;

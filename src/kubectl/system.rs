@@ -209,6 +209,17 @@ fn contexts(kubeconfig: &kube::config::Kubeconfig, current: &str, arguments: &Ar
     output::print(&table::rows(&rows));
 }
 
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
 /// Replaces what is secret, as kubectl does.
 fn hide(value: &mut Value) {
     match value {

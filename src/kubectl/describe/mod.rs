@@ -77,7 +77,9 @@ impl Subject<'_> {
                 return Ok(text.aligned());
             }
             ("", "Namespace") => {
-                simple::namespace(&mut text, object);
+                let discovery = self.connection.discovery().await?;
+                let has = |kind: &str| discovery.find(kind).is_some();
+                simple::namespace(&mut text, object, has("resourcequotas"), has("limitranges"));
                 return Ok(text.aligned());
             }
             ("", "Node") => {
@@ -89,6 +91,7 @@ impl Subject<'_> {
                     .ok();
                 simple::node(&mut text, object, pods["items"].as_array().map_or(&[], Vec::as_slice), lease.as_ref());
             }
+            ("", "ServiceAccount") => simple::service_account(&mut text, object),
             ("", "Event") => simple::any(&mut text, object),
             ("apps", "Deployment") => {
                 let sets = self.related("replicasets.apps", &selector_of(object)).await?;
@@ -184,7 +187,7 @@ impl Text {
             self.field(level, label, "<none>");
         }
         for (index, value) in values.iter().enumerate() {
-            if index == 0 { self.field(level, label, value) } else { self.line(level, &format!("\t{value}")) }
+            if index == 0 { self.field(level, label, value) } else { self.line(0, &format!("\t{value}")) }
         }
     }
 

@@ -65,7 +65,6 @@ fn endpoints(slices: &[Value], port: &Value) -> String {
             );
         }
     }
-    found.sort();
     match found.len() {
         0 => String::new(),
         1..=3 => found.join(","),
@@ -118,13 +117,29 @@ fn header(text: &mut Text, object: &Value) {
     text.annotations(0, object);
 }
 
-pub fn namespace(text: &mut Text, object: &Value) {
+/// Of a cluster without quotas and limits, nothing is said of them.
+pub fn namespace(text: &mut Text, object: &Value, has_quotas: bool, has_limits: bool) {
     header(text, object);
     text.field(0, "Status", text_of(&object["status"]["phase"]));
-    text.line(0, "");
-    text.line(0, "No resource quota.");
-    text.line(0, "");
-    text.line(0, "No LimitRange resource.");
+    if has_quotas {
+        text.line(0, "");
+        text.line(0, "No resource quota.");
+    }
+    if has_limits {
+        text.line(0, "");
+        text.line(0, "No LimitRange resource.");
+    }
+}
+
+pub fn service_account(text: &mut Text, object: &Value) {
+    header(text, object);
+    let names = |field: &str| {
+        let names = object[field].as_array().into_iter().flatten();
+        names.map(|reference| text_of(&reference["name"]).to_owned()).collect::<Vec<_>>()
+    };
+    text.values(0, "Image pull secrets", &names("imagePullSecrets"));
+    text.values(0, "Mountable secrets", &names("secrets"));
+    text.values(0, "Tokens", &[]);
 }
 
 pub fn node(text: &mut Text, object: &Value, pods: &[Value], lease: Option<&Value>) {
@@ -139,6 +154,14 @@ pub fn node(text: &mut Text, object: &Value, pods: &[Value], lease: Option<&Valu
     text.field(0, "CreationTimestamp", &age::long(text_of(&metadata["creationTimestamp"])));
     text.field(0, "Taints", "<none>");
     text.field(0, "Unschedulable", if spec["unschedulable"] == true { "true" } else { "false" });
+    if lease.is_none() {
+        let missing = "the server could not find the requested resource";
+        text.field(
+            0,
+            "Lease",
+            &format!("Failed to get lease: {missing} (get leases.coordination.k8s.io {})", name(object)),
+        );
+    }
     if let Some(lease) = lease {
         text.line(0, "Lease:");
         text.field(1, "HolderIdentity", lease["spec"]["holderIdentity"].as_str().unwrap_or("<unset>"));
@@ -157,7 +180,7 @@ pub fn node(text: &mut Text, object: &Value, pods: &[Value], lease: Option<&Valu
         }
     }
     node_info(text, status, spec);
-    node_pods(text, name(object), pods);
+    node_pods(text, object, pods);
 }
 
 fn node_conditions(text: &mut Text, status: &Value) {
@@ -206,16 +229,78 @@ fn node_info(text: &mut Text, status: &Value, spec: &Value) {
     }
 }
 
-fn node_pods(text: &mut Text, node: &str, pods: &[Value]) {
+fn node_pods(text: &mut Text, node: &Value, pods: &[Value]) {
     let ended = |pod: &Value| matches!(text_of(&pod["status"]["phase"]), "Succeeded" | "Failed");
-    let here: Vec<&Value> = pods.iter().filter(|pod| pod["spec"]["nodeName"] == node && !ended(pod)).collect();
+    let is_here = |pod: &&Value| pod["spec"]["nodeName"] == name(node) && !ended(pod);
+    let here: Vec<&Value> = pods.iter().filter(is_here).collect();
+    let allocatable = &node["status"]["allocatable"];
     let now = Timestamp::now();
     text.field(0, "Non-terminated Pods", &format!("({} in total)", here.len()));
-    text.line(1, "Namespace\tName\tAge");
-    text.line(1, "---------\t----\t---");
-    for pod in here {
+    text.line(1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge");
+    text.line(1, "---------\t----\t\t------------\t----------\t---------------\t-------------\t---");
+    for pod in &here {
+        let share = |field: &str, resource: &str| amount(sum(&[pod], field, resource), resource, allocatable);
         let created = age::since(text_of(&pod["metadata"]["creationTimestamp"]), now);
-        text.line(1, &format!("{}\t{}\t{created}", text_of(&pod["metadata"]["namespace"]), name(pod)));
+        let cells = [
+            text_of(&pod["metadata"]["namespace"]).to_owned(),
+            name(pod).to_owned(),
+            String::new(),
+            share("requests", "cpu"),
+            share("limits", "cpu"),
+            share("requests", "memory"),
+            share("limits", "memory"),
+            created,
+        ];
+        text.line(1, &cells.join("\t"));
+    }
+    text.line(0, "Allocated resources:");
+    text.line(1, "(Total limits may be over 100 percent, i.e., overcommitted.)");
+    text.line(1, "Resource\tRequests\tLimits");
+    text.line(1, "--------\t--------\t------");
+    let others = allocatable.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let huge = others.filter(|key| key.starts_with("hugepages-"));
+    for resource in ["cpu", "memory", "ephemeral-storage"].into_iter().chain(huge) {
+        let share = |field: &str| amount(sum(&here, field, resource), resource, allocatable);
+        text.line(1, &format!("{resource}\t{}\t{}", share("requests"), share("limits")));
+    }
+}
+
+/// What the containers ask for or are limited to, in thousandths.
+fn sum(pods: &[&Value], field: &str, resource: &str) -> i128 {
+    let containers = pods.iter().filter_map(|pod| pod["spec"]["containers"].as_array()).flatten();
+    containers.map(|container| thousandths(&plain(&container["resources"][field][resource]))).sum()
+}
+
+/// `500m (25%)`.
+fn amount(thousandths_of: i128, resource: &str, allocatable: &Value) -> String {
+    let all = thousandths(&plain(&allocatable[resource]));
+    let share = if all > 0 { thousandths_of * 100 / all } else { 0 };
+    let text = match (thousandths_of % 1000, resource) {
+        (0, _) => (thousandths_of / 1000).to_string(),
+        (_, "cpu") => format!("{thousandths_of}m"),
+        _ => ((thousandths_of + 999) / 1000).to_string(),
+    };
+    format!("{text} ({share}%)")
+}
+
+/// A quantity, `500m`, `2`, `64Mi`; 0 where it is none.
+fn thousandths(quantity: &str) -> i128 {
+    let end =
+        quantity.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(quantity.len());
+    let (digits, suffix) = quantity.split_at(end);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let number = whole.parse::<i128>().unwrap_or(0) * 1000 + fraction.parse::<i128>().unwrap_or(0);
+    match suffix {
+        "m" => number / 1000,
+        "k" => number * 1000,
+        "M" => number * 1_000_000,
+        "G" => number * 1_000_000_000,
+        "Ki" => number << 10,
+        "Mi" => number << 20,
+        "Gi" => number << 30,
+        "Ti" => number << 40,
+        _ => number,
     }
 }
 

@@ -314,7 +314,11 @@ fn projected(text: &mut Text, volume: &Value) {
         } else if source["configMap"].is_object() {
             text.field(2, "ConfigMapName", name_of(&source["configMap"]));
             let optional = source["configMap"]["optional"].as_bool();
-            text.field(2, "Optional", &optional.map_or_else(|| "<nil>".to_owned(), |optional| optional.to_string()));
+            text.field(
+                2,
+                "ConfigMapOptional",
+                &optional.map_or_else(|| "<nil>".to_owned(), |optional| optional.to_string()),
+            );
         } else if source["serviceAccountToken"].is_object() {
             text.field(2, "TokenExpirationSeconds", &plain(&source["serviceAccountToken"]["expirationSeconds"]));
         }
