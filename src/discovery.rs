@@ -5,6 +5,10 @@ use serde_json::Value;
 /// The whole discovery in two answers.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
+/// What a name has that a path cannot have; of a valid name, nothing.
+const NAME: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b':');
+
 /// A kind of objects that the cluster serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resource {
@@ -43,6 +47,7 @@ impl Resource {
 
     /// Where one object is.
     pub fn object(&self, namespace: &str, name: &str) -> String {
+        let name = percent_encoding::utf8_percent_encode(name, NAME);
         format!("{}/{name}", self.collection(Some(namespace)))
     }
 

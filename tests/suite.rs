@@ -33,3 +33,5 @@ mod durability;
 
 #[path = "suite/rollouts.rs"]
 mod rollouts;
+#[path = "suite/kubectl_builtin.rs"]
+mod kubectl_builtin;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::await_state::retry;
 use super::cluster::{Cluster, ClusterError, environment_of};
 use super::finding::{Expectation, Finding, conclude};
+use super::kubernetes::pods::{self, Trouble};
 use super::nearest::some_of;
 use crate::course::check::ReleaseProbe;
 
@@ -78,13 +79,35 @@ async fn look(probe: &ReleaseProbe, cluster: &Cluster) -> Result<Finding, Cluste
             };
             Finding::failed(expected_of(probe), actual, hint).in_progress(record.status == "uninstalling")
         }
-        Some(record) => decide(probe, &record),
+        Some(record) => {
+            let trouble = match (record.status.as_str(), probe.status.as_deref()) {
+                ("failed", Some(wanted)) if wanted != "failed" => trouble_in(cluster, &record.namespace).await?,
+                _ => None,
+            };
+            decide(probe, &record, trouble.as_ref())
+        }
     };
     Ok(finding.observing([observed]))
 }
 
-fn decide(probe: &ReleaseProbe, record: &Record) -> Finding {
-    let actual = format!("revision {} is {}", record.revision, record.status);
+/// What keeps the workloads of a namespace from being ready, in their pods' own words.
+async fn trouble_in(cluster: &Cluster, namespace: &str) -> Result<Option<Trouble>, ClusterError> {
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let path = format!("/apis/apps/v1/namespaces/{namespace}/{}s", kind.to_lowercase());
+        for object in cluster.list(&path, None).await? {
+            if let Some(trouble) = pods::trouble(cluster, kind, &object).await? {
+                return Ok(Some(trouble));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn decide(probe: &ReleaseProbe, record: &Record, trouble: Option<&Trouble>) -> Finding {
+    let mut actual = format!("revision {} is {}", record.revision, record.status);
+    if let Some(trouble) = trouble {
+        actual.push_str(&format!("; {}", trouble.text));
+    }
     let converge = match environment_of(&probe.name) {
         Some(environment) => format!("`werf converge --env {environment}`"),
         None => "`werf converge`".into(),
@@ -96,6 +119,10 @@ fn decide(probe: &ReleaseProbe, record: &Record) -> Finding {
             Expectation::met(expected, &actual)
         } else {
             let hint = match record.status.as_str() {
+                "failed" if trouble.is_some() => {
+                    let seen = trouble.map(|trouble| trouble.hint.as_str()).unwrap_or_default();
+                    format!("{seen}; repair it, commit, then {converge}")
+                }
                 "failed" => format!(
                     "look at what is wrong (`kubectl get pods -n {}`), repair it, commit, then {converge}",
                     record.namespace

@@ -157,6 +157,10 @@ pub fn config(arguments: &Arguments) -> Outcome {
         ["view"] => {
             let mut value =
                 serde_json::to_value(&kubeconfig).map_err(|error| KubectlError::other(error.to_string()))?;
+            without_nulls(&mut value);
+            if value["preferences"].is_null() {
+                value["preferences"] = json!({});
+            }
             if !arguments.is_set("raw") {
                 hide(&mut value);
             }

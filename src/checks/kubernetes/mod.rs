@@ -2,7 +2,7 @@
 
 mod fields;
 mod missing;
-mod pods;
+pub mod pods;
 mod ready;
 
 use std::path::Path;
