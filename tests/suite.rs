@@ -31,7 +31,7 @@ mod hostile;
 #[path = "suite/durability.rs"]
 mod durability;
 
-#[path = "suite/rollouts.rs"]
-mod rollouts;
 #[path = "suite/kubectl_builtin.rs"]
 mod kubectl_builtin;
+#[path = "suite/rollouts.rs"]
+mod rollouts;
