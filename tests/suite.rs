@@ -35,3 +35,5 @@ mod durability;
 mod kubectl_builtin;
 #[path = "suite/rollouts.rs"]
 mod rollouts;
+#[path = "suite/commands.rs"]
+mod commands;

@@ -52,13 +52,29 @@ async fn answer_known(server: Arc<Server>, request: Request<Incoming>, route: Ro
         _ => "",
     };
     auth::authorize(&user, &method, &route, verb, query.dry_run())?;
-    let context = Context { server, user, query };
+    let deprecated = matches!(&route, Route::Resource(target) if target.kind.name == "Endpoints");
+    let mut answered = dispatch(Context { server, user, query }, request, route, verb).await?;
+    if deprecated {
+        answer::warn(&mut answered, &[ENDPOINTS_DEPRECATED.to_owned()]);
+    }
+    Ok(answered)
+}
+
+const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
+async fn dispatch(
+    context: Context,
+    request: Request<Incoming>,
+    route: Route<'_>,
+    verb: &'static str,
+) -> Result<Answer, Status> {
+    let get = matches!(request.method().as_str(), "GET" | "HEAD");
     match route {
         Route::Resource(target) => resource(&context, request, target, verb).await,
         Route::Review(review) => reviews::review(&context, request, review).await,
         Route::Tutorial { path } => admin::answer(&context, &request, path).await,
         Route::UnknownResource => Err(answer::unknown_resource()),
-        _ if !matches!(method.as_str(), "GET" | "HEAD") => Err(answer::method_not_allowed()),
+        _ if !get => Err(answer::method_not_allowed()),
         Route::Root => Ok(discovery::root()),
         Route::CoreVersions => Ok(discovery::core_versions(request.headers())),
         Route::Groups => Ok(discovery::groups(request.headers())),

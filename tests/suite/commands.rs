@@ -1,0 +1,196 @@
+//! Replays 155 commands of kubectl 1.32, as recorded on a real Kubernetes 1.34.2, on the embedded cluster's own
+//! process, and compares what they print line by line.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tutorial::cluster::ClusterSpec;
+use tutorial::cluster::embedded::process;
+
+use super::kubectl::kubectl;
+
+const RECORDED: &str = include_str!("../golden/kubectl.jsonl");
+const MANIFEST: &str = include_str!("../golden/web.yaml");
+
+/// Differences that stay, by the command's number, with the reason.
+const DIFFERENCES: &[(usize, &str)] = &[];
+
+/// What is random or a matter of time, by what kind of thing it is.
+fn normalize(text: &str) -> Vec<String> {
+    static PATTERNS: OnceLock<Vec<(Regex, &str)>> = OnceLock::new();
+    let patterns = PATTERNS.get_or_init(|| {
+        [
+            (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000)", "<time>"),
+            (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000", "<time>"),
+            (r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\]", "[<time>]"),
+            (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
+            (r#"resourceVersion: "\d+""#, "resourceVersion: <revision>"),
+            (r#""resourceVersion": "\d+""#, "\"resourceVersion\": <revision>"),
+            (r"kube-api-access-[a-z0-9]{5}", "kube-api-access-<suffix>"),
+            (r"\b(web2?|c|p|d)-[0-9a-z]{8,10}-[0-9a-z]{5}\b", "$1-<hash>-<suffix>"),
+            (r"\b(web2?|c|p|d)-[0-9a-z]{8,10}\b", "$1-<hash>"),
+            (r"\b(web2?|c)-[0-9a-z]{5}\b", "$1-<suffix>"),
+            (r"pod-template-hash([=:] ?)[0-9a-z]{8,10}", "pod-template-hash$1<hash>"),
+            (r"10\.244\.\d+\.\d+", "<pod address>"),
+            (r"10\.96\.\d+\.\d+", "<address>"),
+            (r"172\.\d+\.\d+\.\d+|127\.0\.0\.1\b", "<node address>"),
+            (r"https://<node address>:\d+", "https://<server>"),
+            (r"containerd://[0-9a-f]{64}", "<container>"),
+            (r"[a-z./0-9-]+@sha256:[0-9a-f]{64}", "<image>"),
+            (r"/tmp/(LIVE|MERGED)(-\d+)?", "/tmp/$1"),
+            (r"curl/[0-9.]+", "curl/<version>"),
+            (r"\b\d+[smhd](\d+[smh])?\b", "<age>"),
+            (r"\(x\d+ over <age>\)", "(several)"),
+            (r"[ \t]+", " "),
+        ]
+        .into_iter()
+        .map(|(pattern, placeholder)| (Regex::new(pattern).unwrap(), placeholder))
+        .collect()
+    });
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let line = patterns.iter().fold(line.to_owned(), |line, (pattern, placeholder)| {
+            pattern.replace_all(&line, *placeholder).into_owned()
+        });
+        // How often a roll-out is seen waiting, and how often a probe came by, is a matter of time.
+        if line.starts_with("Waiting for deployment") || line.contains("version difference between client") {
+            continue;
+        }
+        if lines.last() != Some(&line) || !line.contains("kube-probe") {
+            lines.push(line.trim_end().to_owned());
+        }
+    }
+    // Names that end in hashes decide the order of lines.
+    if lines.iter().any(|line| line.contains("<hash>") || line.contains("<suffix>")) {
+        lines.sort();
+    }
+    lines
+}
+
+struct Shell<'a> {
+    folder: &'a Path,
+    path: String,
+}
+
+impl Shell<'_> {
+    async fn run(&self, command: &str, input: &str) -> (i32, String, String) {
+        let mut child = tokio::process::Command::new("bash")
+            .args(["-c", command])
+            .current_dir(self.folder)
+            .env("PATH", &self.path)
+            .env("HOME", self.folder)
+            .env("KUBECONFIG", self.folder.join("kubeconfig"))
+            .env("EDITOR", "sed -i s/hello/edited/")
+            .env("KUBE_EDITOR", "sed -i s/hello/edited/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        let ended = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await;
+        let Ok(Ok(output)) = ended else { return (-1, String::new(), format!("{command}: no end")) };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What differs: the first lines that one has and the other lacks.
+fn differences(ours: &[String], theirs: &[String]) -> Vec<String> {
+    let lacking = theirs.iter().filter(|line| !ours.contains(line)).map(|line| format!("- {line}"));
+    let extra = ours.iter().filter(|line| !theirs.contains(line)).map(|line| format!("+ {line}"));
+    let mut found: Vec<String> = lacking.chain(extra).collect();
+    if found.is_empty() && ours != theirs {
+        found.push(format!("the same lines, in another order or number: {} and {}", ours.len(), theirs.len()));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
+    let Some(program) = kubectl(32) else {
+        println!("skipped: kubectl is not installed");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("w");
+    let tools = home.path().join("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&tools).unwrap();
+    std::os::unix::fs::symlink(&program, tools.join("kubectl")).unwrap();
+    std::fs::write(folder.join("web.yaml"), MANIFEST).unwrap();
+    let spec = ClusterSpec {
+        name: "kind-tutorial".into(),
+        directory: home.path().join("cluster"),
+        node_ports: vec![30080],
+        time_factor: 1.0,
+    };
+    let connection = process::ensure_running(&spec, Path::new(env!("CARGO_BIN_EXE_tutorial"))).await.unwrap();
+    let config = folder.join("kubeconfig");
+    std::fs::copy(spec.directory.join("kubeconfig-direct"), &config).unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let shell = Shell { folder: &folder, path: format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()) };
+    let node_port = connection.node_ports.get(&30080).copied().unwrap_or(30080);
+    let ports: Vec<(String, String)> =
+        [("18080", free_port()), ("18081", free_port()), ("18001", free_port()), ("localhost:30080", node_port)]
+            .into_iter()
+            .map(|(recorded, ours)| {
+                let ours = if recorded.contains(':') { format!("localhost:{ours}") } else { ours.to_string() };
+                (recorded.to_owned(), ours)
+            })
+            .collect();
+
+    let (mut same, mut wrong) = (0, Vec::new());
+    for (number, line) in RECORDED.lines().enumerate() {
+        let recorded: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| recorded[key].as_str().unwrap_or_default();
+        let mut command = text("command").to_owned();
+        if command.starts_with("kubectl attach") {
+            command = format!("timeout 3 {command}");
+        }
+        for (theirs, ours) in &ports {
+            command = command.replace(theirs, ours);
+        }
+        let (code, mut out, mut err) = shell.run(&command, text("stdin")).await;
+        for (theirs, ours) in &ports {
+            out = out.replace(ours, theirs);
+            err = err.replace(ours, theirs);
+        }
+        let mut found = Vec::new();
+        if i64::from(code) != recorded["rc"].as_i64().unwrap() {
+            found.push(format!("exit code {code}, recorded {}", recorded["rc"]));
+        }
+        found.extend(differences(&normalize(&out), &normalize(text("out"))));
+        found.extend(differences(&normalize(&err), &normalize(text("err"))));
+        let listed = DIFFERENCES.iter().any(|(at, _)| *at == number);
+        match (found.is_empty(), listed) {
+            (true, false) => same += 1,
+            (true, true) => wrong.push(format!("{number} {command}: is listed as different, and is the same")),
+            (false, true) => {}
+            (false, false) => {
+                let shown: Vec<String> = found.iter().take(14).map(|line| line.chars().take(260).collect()).collect();
+                wrong.push(format!("{number} {command}:\n    {}", shown.join("\n    ")));
+            }
+        }
+    }
+    process::stop(&spec.directory).await.unwrap();
+    println!(
+        "{same} of {} commands print the same, {} differ for a stated reason",
+        RECORDED.lines().count(),
+        DIFFERENCES.len()
+    );
+    assert!(wrong.is_empty(), "{} commands differ:\n{}", wrong.len(), wrong.join("\n"));
+}
