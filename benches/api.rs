@@ -156,6 +156,7 @@ fn pod(number: usize) -> Value {
 }
 
 async fn get(sender: &mut SendRequest<Full<Bytes>>, path: &str) -> (Duration, usize) {
+    sender.ready().await.unwrap();
     let began = Instant::now();
     let response = sender.send_request(request("GET", path, Bytes::new())).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -185,6 +186,7 @@ async fn watch_delay(process: &Process) -> Duration {
     for number in 0..60 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let secret = json!({"metadata": {"name": format!("s-{number}")}, "stringData": {"a": "b"}});
+        sender.ready().await.unwrap();
         let began = Instant::now();
         let path = "/api/v1/namespaces/default/secrets";
         let response = sender.send_request(request("POST", path, secret.to_string().into())).await.unwrap();

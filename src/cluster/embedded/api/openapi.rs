@@ -1,22 +1,38 @@
-//! `OpenAPI`: the third version, as far as kubectl's `apply` and `explain` need it; the second refuses.
+//! `OpenAPI`: the third version, as far as kubectl's `apply` and `explain` need it; the second is empty.
 
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::schema;
-use super::super::status::Status;
 use super::answer::{self, Answer};
 use super::discovery;
 use super::query::Query;
 
-/// Clients from kubectl 1.28 on prefer the third version; only the protobuf form of the second would serve older ones.
-pub(super) fn version_two(_headers: &HeaderMap) -> Answer {
-    answer::status(&Status::new(
-        406,
-        "NotAcceptable",
-        "the embedded cluster serves OpenAPI v3 only: use kubectl 1.29 or later, or `--validate=false`, or `--sandbox kind`",
-    ))
+/// The second version is an empty document: what clients do not find in it they leave to the server to validate,
+/// which is what kubectl does with a kind that the third does not have.
+pub(super) fn version_two(headers: &HeaderMap) -> Answer {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("proto-openapi") {
+        let mut answered = answer::json_bytes(200, version_two_protobuf());
+        let content_type = HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+        answered.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        return answered;
+    }
+    answer::json(200, &json!({"swagger": "2.0", "info": {"title": TITLE, "version": RELEASE}, "paths": {}}))
+}
+
+const TITLE: &str = "Kubernetes";
+const RELEASE: &str = "v1.34.2";
+
+/// gnostic's `openapi.v2.Document`: `swagger` is field 1, `info` field 2 with `title` 1 and `version` 2.
+fn version_two_protobuf() -> Vec<u8> {
+    let text = |field: u8, text: &[u8]| {
+        let length = u8::try_from(text.len()).expect("a few short texts");
+        [&[field << 3 | 2, length], text].concat()
+    };
+    let info = [text(1, TITLE.as_bytes()), text(2, RELEASE.as_bytes())].concat();
+    [text(1, b"2.0"), text(2, &info)].concat()
 }
 
 /// The path of each group and version, as the index names it.
@@ -84,7 +100,7 @@ fn schema_document(group: &str, version: &str) -> Value {
         schemas.insert(kind.definition.into(), json!({"type": "object", "x-kubernetes-group-version-kind": [gvk]}));
     }
     json!({
-        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.34.2"},
+        "openapi": "3.0.0", "info": {"title": TITLE, "version": RELEASE},
         "paths": paths, "components": {"schemas": schemas},
     })
 }

@@ -117,10 +117,15 @@ fn rules(user: &User) -> Value {
     resource_rules.push(json!({
         "verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"],
     }));
-    let mut paths = vec![json!({
-        "verbs": ["get"],
-        "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"],
-    })];
+    let public =
+        json!({"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version", "/version/"]});
+    let mut paths = vec![
+        public,
+        json!({
+            "verbs": ["get"],
+            "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"],
+        }),
+    ];
     if user.access == Access::All {
         paths.insert(0, json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
     }

@@ -141,7 +141,9 @@ impl Registry {
             service::allocate(&self.store, &mut new, Some(live))
                 .map_err(|causes| errors::invalid(kind, &entry.name, &causes))?;
         }
-        strategy::set_generation(&mut new, live);
+        if writer.subresource != "binding" {
+            strategy::set_generation(&mut new, live);
+        }
         if strategy::same(&new, live) {
             return Ok(Some(Arc::clone(entry)));
         }

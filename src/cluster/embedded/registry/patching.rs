@@ -184,7 +184,7 @@ fn check_patched(kind: &'static Kind, new: &mut Value, request: &PatchRequest<'_
     for error in schema::check_structure(kind, new) {
         match error {
             StructureError::Unknown { path } => unknown.push(format!("unknown field \"{path}\"")),
-            StructureError::Mistyped { message } => return Err(mistyped(request, &message)),
+            StructureError::Mistyped { message } => return Err(mistyped(new, request, &message)),
         }
     }
     if unknown.is_empty() {
@@ -201,8 +201,13 @@ fn check_patched(kind: &'static Kind, new: &mut Value, request: &PatchRequest<'_
     }
 }
 
-fn mistyped(request: &PatchRequest<'_>, message: &str) -> Status {
-    if request.kind == PatchKind::Strategic { invalid_patch(request, message) } else { errors::bad_request(message) }
+/// A strategic patch is shown as it was sent, the others by what they would make of the object.
+fn mistyped(new: &Value, request: &PatchRequest<'_>, message: &str) -> Status {
+    if request.kind == PatchKind::Strategic {
+        return invalid_patch(request, message);
+    }
+    let value = Value::String(new.to_string());
+    errors::invalid_named("", "", "", "", &[errors::invalid_value("patch", &value, message)])
 }
 
 fn invalid_patch(request: &PatchRequest<'_>, detail: &str) -> Status {

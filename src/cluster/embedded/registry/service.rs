@@ -129,27 +129,28 @@ fn drop_address(new: &mut Value, live: &Value) {
 pub(super) fn allocate(store: &Store, service: &mut Value, live: Option<&Value>) -> Result<(), Vec<Cause>> {
     if wants_address(service) {
         let before = live.map(cluster_ip).unwrap_or_default();
-        allocate_address(store, service, before)?;
+        allocate_address(&others(store, service, live), service, before)?;
     }
     if wants_node_ports(service) {
         let before: HashSet<i64> = live.map(ports).unwrap_or_default().iter().map(node_port).collect();
-        allocate_ports(store, service, &before)?;
+        allocate_ports(&others(store, service, live), service, &before)?;
     }
     Ok(())
 }
 
-fn others(store: &Store, service: &Value) -> Vec<Value> {
+/// Every service but the one that is updated; a new one meets even a namesake, before it is told that it has one.
+fn others(store: &Store, service: &Value, live: Option<&Value>) -> Vec<Value> {
     let Some(kind) = schema::by_kind("v1", "Service") else { return Vec::new() };
     let (namespace, name) = (metadata::text(service, "namespace"), metadata::text(service, "name"));
     let (_, entries) = store.list(kind, None);
     entries
         .iter()
-        .filter(|entry| &*entry.namespace != namespace || &*entry.name != name)
+        .filter(|entry| live.is_none() || &*entry.namespace != namespace || &*entry.name != name)
         .map(|entry| entry.value())
         .collect()
 }
 
-fn allocate_address(store: &Store, service: &mut Value, before: &str) -> Result<(), Vec<Cause>> {
+fn allocate_address(others: &[Value], service: &mut Value, before: &str) -> Result<(), Vec<Cause>> {
     let wanted = cluster_ip(service).to_owned();
     let first = member(service, "clusterIPs").and_then(|list| list.get(0)).and_then(Value::as_str).unwrap_or_default();
     let wanted = if wanted.is_empty() { first.to_owned() } else { wanted };
@@ -160,7 +161,7 @@ fn allocate_address(store: &Store, service: &mut Value, before: &str) -> Result<
     let chosen = if wanted == "None" || (!before.is_empty() && wanted == before) {
         wanted
     } else {
-        let taken: HashSet<String> = others(store, service).iter().map(|other| cluster_ip(other).to_owned()).collect();
+        let taken: HashSet<String> = others.iter().map(|other| cluster_ip(other).to_owned()).collect();
         choose_address(&wanted, &taken)
             .map_err(|detail| vec![errors::invalid_value("spec.clusterIPs", &json!([wanted]), &detail)])?
     };
@@ -194,11 +195,9 @@ fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, Strin
     Ok(wanted.into())
 }
 
-fn allocate_ports(store: &Store, service: &mut Value, before: &HashSet<i64>) -> Result<(), Vec<Cause>> {
-    let mut taken: HashSet<i64> = others(store, service)
-        .iter()
-        .flat_map(|other| ports(other).iter().map(node_port).collect::<Vec<_>>())
-        .collect();
+fn allocate_ports(others: &[Value], service: &mut Value, before: &HashSet<i64>) -> Result<(), Vec<Cause>> {
+    let mut taken: HashSet<i64> =
+        others.iter().flat_map(|other| ports(other).iter().map(node_port).collect::<Vec<_>>()).collect();
     let spec = metadata::member_mut(service, "spec");
     spec.entry("externalTrafficPolicy").or_insert_with(|| "Cluster".into());
     let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) else { return Ok(()) };
