@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::schema::{Definition, FieldType, Kind};
+use super::super::schema::{Definition, Field, FieldType, Kind};
 
 /// What is written of an object in which nothing is set.
 pub fn zero_object(kind: &'static Kind) -> Value {
@@ -18,7 +18,9 @@ pub fn zero_object(kind: &'static Kind) -> Value {
 pub fn normalise(definition: &Definition, value: &mut Value) {
     let Some(map) = value.as_object_mut() else { return };
     map.retain(|name, value| {
-        !is_zero(value) || !definition.field(name).is_some_and(|field| field.omitted_if_zero || value.is_null())
+        // The one time that is neither a pointer nor `omitzero`: Go writes it as null.
+        let dropped = |field: &Field| field.omitted_if_zero || (value.is_null() && name != "lastProbeTime");
+        !is_zero(value) || !definition.field(name).is_some_and(dropped)
     });
     for field in definition.fields.iter().filter(|field| field.always_written) {
         map.entry(field.name.clone()).or_insert_with(|| json!({}));

@@ -53,12 +53,12 @@ impl Registry {
         if !causes.is_empty() {
             return Err(errors::invalid(kind, &name, &causes));
         }
-        if self.get(kind, metadata::text(&object, "namespace"), &name).is_some() {
-            return Err(errors::already_exists(kind, &name));
-        }
         if service::concerns(kind) {
             service::allocate(&self.store, &mut object, None)
                 .map_err(|causes| errors::invalid(kind, &name, &causes))?;
+        }
+        if self.get(kind, metadata::text(&object, "namespace"), &name).is_some() {
+            return Err(errors::already_exists(kind, &name));
         }
         self.commit(kind, &object, None, writer.dry_run)?.ok_or_else(|| errors::already_exists(kind, &name))
     }

@@ -134,3 +134,17 @@ fn dependents_are_found_by_their_owner() {
     registry.delete(kind("ConfigMap"), "default", "c", &Deletion::default()).unwrap();
     assert!(registry.dependents("owner").is_empty());
 }
+
+#[test]
+fn a_null_that_the_kubelet_writes_stays() {
+    let registry = Registry::in_memory();
+    let pod = json!({
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"nodeName": "n", "containers": [{"name": "a", "image": "i"}]},
+    });
+    let mut pod = registry.create(kind("Pod"), pod, &writer()).unwrap().value();
+    let condition = json!({"type": "Ready", "status": "True", "lastProbeTime": null});
+    pod["status"]["conditions"] = json!([condition]);
+    let written = registry.update(kind("Pod"), pod, &writer().status()).unwrap().value();
+    assert_eq!(written["status"]["conditions"], json!([condition]));
+}
