@@ -67,7 +67,7 @@ fn exec_request(query: &Query, pod: &Entry, attach: bool) -> Result<ExecRequest,
         return Err(errors::bad_request("you must specify at least 1 command for the container"));
     }
     let phase = object.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
-    if matches!(phase, "Succeeded" | "Failed") {
+    if !attach && matches!(phase, "Succeeded" | "Failed") {
         let message = format!("cannot exec into a container in a completed pod; current phase is {phase}");
         return Err(errors::bad_request(message));
     }
