@@ -31,9 +31,9 @@ mod hostile;
 #[path = "suite/durability.rs"]
 mod durability;
 
+#[path = "suite/commands.rs"]
+mod commands;
 #[path = "suite/kubectl_builtin.rs"]
 mod kubectl_builtin;
 #[path = "suite/rollouts.rs"]
 mod rollouts;
-#[path = "suite/commands.rs"]
-mod commands;
