@@ -249,7 +249,10 @@ impl Followed {
         let first = !std::mem::replace(&mut self.looked, true);
         // What is ready at the first look was never waited for: its pods are nobody's concern.
         let is_workload = object.pointer("/spec/selector").is_some() && object.pointer("/spec/template").is_some();
-        if is_workload && !(first && ready == Ok(true)) {
+        // Until the controller has seen the change, the newest pods are those of the revision before.
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let is_seen = number("/status/observedGeneration") >= number("/metadata/generation");
+        if is_workload && is_seen && !(first && ready == Ok(true)) {
             let pods = newest_pods(cluster, &self.target.namespace, &object).await?;
             if ready != Ok(true) {
                 let events = pod_events(cluster, &self.target.namespace).await?;

@@ -115,8 +115,10 @@ impl Proxy {
 
     /// The listener has gone: the port is held, or listened on again where pods have come in the meantime.
     fn closed(self: &Arc<Self>, node_port: u16) {
-        let served = lock(&self.table).get(&node_port).is_some_and(|backends| !backends.is_empty());
         let mut doors = lock(&self.doors);
+        // Read under the doors' lock: a refresh writes the table before it takes that lock, so one that found this
+        // door closing is seen here.
+        let served = lock(&self.table).get(&node_port).is_some_and(|backends| !backends.is_empty());
         let Some(door) = doors.get_mut(&node_port) else { return };
         door.state = State::Held(hold(door.port));
         if served {
