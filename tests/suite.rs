@@ -33,6 +33,8 @@ mod durability;
 
 #[path = "suite/commands.rs"]
 mod commands;
+#[path = "suite/exactness.rs"]
+mod exactness;
 #[path = "suite/kubectl_builtin.rs"]
 mod kubectl_builtin;
 #[path = "suite/rollouts.rs"]

@@ -37,7 +37,7 @@ const SOONER: &str = "the recorded controllers had not yet seen the change befor
 const NO_NODE: &str = "no node takes part in this test";
 
 /// What is random or a matter of time, replaced by what kind of thing it is; whether it is there still counts.
-fn normalize(value: &mut Value, key: &str) {
+pub fn normalize(value: &mut Value, key: &str) {
     match value {
         Value::Object(members) => {
             let renamed = std::mem::take(members).into_iter().map(|(key, mut member)| {
@@ -120,7 +120,7 @@ fn sort_hashed_rows(table: &mut Value) {
 }
 
 /// Watch streams and single events are lines of JSON; a recorded one-line stream was kept as its object.
-fn comparable(value: &Value) -> Value {
+pub fn comparable(value: &Value) -> Value {
     if let Value::String(text) = value {
         let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         if !lines.is_empty() && lines.len() == text.lines().count() && text.starts_with('{') {
@@ -170,7 +170,7 @@ fn keep_served(theirs: &mut Value, ours: &Value) {
 }
 
 /// The first differences between two values, by path.
-fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
+pub fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
     match (ours, theirs) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: BTreeMap<&String, ()> = a.keys().chain(b.keys()).map(|key| (key, ())).collect();

@@ -55,6 +55,7 @@ type field struct {
 	Atomic   bool     `json:"a,omitempty"`  // a map or struct that is replaced as a whole
 	Omit     bool     `json:"o,omitempty"`  // left out by Go's encoder where it is zero or empty
 	Null     bool     `json:"e,omitempty"`  // a list or pointer that Go's encoder writes as null where it is not set
+	Required bool     `json:"r,omitempty"`  // a plain value that Go's encoder writes even where it is not set
 	Zero     bool     `json:"z,omitempty"`  // a struct that Go writes even where nothing is set
 }
 
@@ -171,7 +172,10 @@ func walk(t reflect.Type, definitions map[string]definition, applied map[string]
 			Strategy: f.Tag.Get("patchStrategy"), MergeKey: f.Tag.Get("patchMergeKey"),
 			List: said.List, Keys: said.Keys, Atomic: said.Atomic,
 			Omit: slices.Contains(tag[1:], "omitempty") && isPlain(f.Type.Kind()),
-			Null: !slices.Contains(tag[1:], "omitempty") && isNillable(f.Type.Kind()),
+			Null: !slices.Contains(tag[1:], "omitempty") && isNillable(f.Type.Kind()) ||
+				strings.HasSuffix(special[f.Type.PkgPath()+"."+f.Type.Name()], "time") && !slices.Contains(tag[1:], "omitzero"),
+			Required: !slices.Contains(tag[1:], "omitempty") && isPlain(f.Type.Kind()) && !isNillable(f.Type.Kind()) ||
+				special[f.Type.PkgPath()+"."+f.Type.Name()] == "quantity",
 			Zero: f.Type.Kind() == reflect.Struct && special[f.Type.PkgPath()+"."+f.Type.Name()] == "" &&
 				!slices.Contains(tag[1:], "omitzero"),
 		}

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::super::schema::{FieldType, Kind};
+use super::super::schema::{FieldType, Kind, definition};
 use super::super::status::Status;
 use super::set::{Step, path_text};
 use super::typed::{Shape, item_key};
@@ -59,11 +59,11 @@ fn walk(shape: Shape<'_>, scalar: Option<&FieldType>, value: &Value, path: &mut 
                 }
             }
         }
-        (Shape::Struct(_) | Shape::Map(_), other) => mistake(format!("expected map, got &{{{other}}}")),
-        (Shape::Keyed(..) | Shape::Set, other) => mistake(format!("expected list, got &{{{other}}}")),
+        (Shape::Struct(_) | Shape::Map(_), other) => mistake(format!("expected map, got &{{{}}}", printed(other))),
+        (Shape::Keyed(..) | Shape::Set, other) => mistake(format!("expected list, got &{{{}}}", printed(other))),
         (Shape::Atomic, value) => {
-            if let Some(expected) = scalar.and_then(|scalar| unfit(scalar, value)) {
-                mistake(format!("expected {expected}, got &{{{}}}", value.to_string().trim_matches('"')));
+            if let Some(field_type) = scalar {
+                walk_atomic(field_type, value, path, errors);
             }
         }
     }
@@ -72,6 +72,12 @@ fn walk(shape: Shape<'_>, scalar: Option<&FieldType>, value: &Value, path: &mut 
 fn walk_keyed(element: &FieldType, keys: &[String], items: &[Value], path: &mut Vec<Step>, errors: &mut Vec<String>) {
     let mut seen = Vec::new();
     for (index, item) in items.iter().enumerate() {
+        if !item.is_object() {
+            let what = if item.is_null() { "a null element" } else { "non-map elements" };
+            errors
+                .push(format!("{}: element {index}: associative list with keys may not have {what}", path_text(path)));
+            continue;
+        }
         let step = item_key(element, keys, item);
         let missing = keys.iter().find(|key| {
             let Step::Key(found) = &step else { return false };
@@ -99,15 +105,96 @@ fn walk_keyed(element: &FieldType, keys: &[String], items: &[Value], path: &mut 
     }
 }
 
-/// What a scalar should have been, where it is something else.
-fn unfit(expected: &FieldType, value: &Value) -> Option<&'static str> {
-    match expected {
-        FieldType::String => (!value.is_string()).then_some("string"),
-        FieldType::Bool => (!value.is_boolean()).then_some("boolean"),
-        FieldType::Int32 | FieldType::Int64 | FieldType::Float64 => {
-            (!value.is_number()).then_some("numeric (int or float)")
+/// Below what is atomic the types must fit as well.
+fn walk_atomic(field_type: &FieldType, value: &Value, path: &mut Vec<Step>, errors: &mut Vec<String>) {
+    let descend =
+        |step: Step, field_type: &FieldType, child: &Value, path: &mut Vec<Step>, errors: &mut Vec<String>| {
+            path.push(step);
+            walk_atomic(field_type, child, path, errors);
+            path.pop();
+        };
+    match (field_type, value) {
+        (_, Value::Null) => {}
+        (FieldType::List(element), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                descend(Step::Index(index), element, item, path, errors);
+            }
         }
-        FieldType::List(_) => (!value.is_array()).then_some("list"),
+        (FieldType::Map(element), Value::Object(map)) => {
+            for (name, child) in map {
+                descend(Step::Field(name.clone()), element, child, path, errors);
+            }
+        }
+        (FieldType::Struct(name), Value::Object(map)) => {
+            let definition = definition(name);
+            for (name, child) in map {
+                match definition.and_then(|definition| definition.field(name)) {
+                    Some(field) => descend(Step::Field(name.clone()), &field.field_type, child, path, errors),
+                    None => {
+                        path.push(Step::Field(name.clone()));
+                        errors.push(format!("{}: field not declared in schema", path_text(path)));
+                        path.pop();
+                    }
+                }
+            }
+        }
+        _ => {
+            if let Some(mistake) = unfit(field_type, value) {
+                errors.push(format!("{}: {mistake}", path_text(path)));
+            }
+        }
+    }
+}
+
+/// What a scalar should have been and is, where that differs, with each type's own way to print what it got.
+fn unfit(expected: &FieldType, value: &Value) -> Option<String> {
+    match expected {
+        FieldType::String | FieldType::Bytes | FieldType::Time | FieldType::MicroTime => (!value.is_string())
+            .then(|| format!("expected string, got &value.valueUnstructured{{Value:{}}}", literal(value))),
+        FieldType::Bool => (!value.is_boolean()).then(|| format!("expected boolean, got &{{{}}}", printed(value))),
+        FieldType::Int32 | FieldType::Int64 | FieldType::Float64 => {
+            (!value.is_number()).then(|| format!("expected numeric (int or float), got {}", type_name(value)))
+        }
+        FieldType::List(_) => Some(format!("expected list, got &{{{}}}", printed(value))),
+        FieldType::Map(_) | FieldType::Struct(_) => Some(format!("expected map, got &{{{}}}", printed(value))),
         _ => None,
+    }
+}
+
+/// As Go's `%T` names a decoded value's type.
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// As Go's `%v` prints a decoded value.
+fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let members: Vec<String> = map.iter().map(|(name, child)| format!("{name}:{}", printed(child))).collect();
+            format!("map[{}]", members.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// As Go's `%#v` prints a decoded value.
+fn literal(value: &Value) -> String {
+    let list = |items: Vec<String>| format!("{}{{{}}}", type_name(value), items.join(", "));
+    match value {
+        Value::Null => "interface {}(nil)".into(),
+        Value::Array(items) => list(items.iter().map(literal).collect()),
+        Value::Object(map) => list(map.iter().map(|(name, child)| format!("{name:?}:{}", literal(child))).collect()),
+        other => other.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::schema::{Definition, Field, FieldType, Kind};
+use super::super::schema::{Definition, Field, FieldType, Kind, Quantity};
 
 /// What is written of an object in which nothing is set.
 pub fn zero_object(kind: &'static Kind) -> Value {
@@ -13,26 +13,103 @@ pub fn zero_object(kind: &'static Kind) -> Value {
     zero
 }
 
-/// Adds the empty structs that are always written (`resources: {}`, `status: {loadBalancer: {}}`) wherever the object
-/// has the struct that they stand in, and drops zero and empty values that are left out (`finalizers: []`).
+/// Brings an object into the one form that decoding and encoding it in Go gives: structs and plain values that are
+/// always written are added (`resources: {}`), zero and empty values that are left out go (`finalizers: []`),
+/// quantities and times are written in their one form. Lists that Go writes as null stay empty until [`settle`].
 pub fn normalise(definition: &Definition, value: &mut Value) {
     let Some(map) = value.as_object_mut() else { return };
     map.retain(|name, value| {
-        // The one time that is neither a pointer nor `omitzero`: Go writes it as null.
-        let dropped = |field: &Field| field.omitted_if_zero || (value.is_null() && name != "lastProbeTime");
-        !is_zero(value) || !definition.field(name).is_some_and(dropped)
+        let omitted = |field: &Field| field.omitted_if_zero && field.name != "managedFields";
+        !is_zero(value) || !definition.field(name).is_some_and(|field| value.is_null() || omitted(field))
     });
-    for field in definition.fields.iter().filter(|field| field.always_written) {
-        map.entry(field.name.clone()).or_insert_with(|| json!({}));
+    for field in &definition.fields {
+        if field.always_written {
+            map.entry(field.name.as_str()).or_insert_with(|| json!({}));
+        } else if (field.required || is_time(field)) && !map.contains_key(&field.name) {
+            map.insert(field.name.clone(), zero_value(&field.field_type));
+        }
     }
     for (name, value) in map.iter_mut() {
+        if let Some(field) = definition.field(name) {
+            normalise_value(&field.field_type, value);
+        }
+    }
+}
+
+fn is_time(field: &Field) -> bool {
+    field.written_as_null && matches!(field.field_type, FieldType::Time | FieldType::MicroTime)
+}
+
+fn normalise_value(field_type: &FieldType, value: &mut Value) {
+    match (field_type, value) {
+        (FieldType::Struct(_), value) => {
+            if let Some(definition) = field_type.element() {
+                normalise(definition, value);
+            }
+        }
+        (FieldType::List(element), Value::Array(items)) => {
+            for item in items.iter_mut() {
+                normalise_value(element, item);
+            }
+        }
+        (FieldType::Map(element), Value::Object(map)) => {
+            for item in map.values_mut() {
+                if item.is_null() {
+                    *item = zero_value(element);
+                }
+                normalise_value(element, item);
+            }
+        }
+        (FieldType::Quantity, value) => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if let Some(quantity) = Quantity::parse(&text) {
+                *value = quantity.to_string().into();
+            }
+        }
+        (FieldType::Time, Value::String(text)) if text.len() != "2006-01-02T15:04:05Z".len() => {
+            if let Ok(time) = text.parse::<jiff::Timestamp>() {
+                *text = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            }
+        }
+        (FieldType::MicroTime, Value::String(text)) if text.len() != "2006-01-02T15:04:05.000000Z".len() => {
+            if let Ok(time) = text.parse::<jiff::Timestamp>() {
+                *text = time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What storing makes of an object: empty lists that Go's encoder does not leave out become null.
+pub fn settle(definition: &Definition, value: &mut Value) {
+    let Some(map) = value.as_object_mut() else { return };
+    for (name, value) in map.iter_mut() {
         let Some(field) = definition.field(name) else { continue };
+        if field.written_as_null && value.as_array().is_some_and(Vec::is_empty) {
+            *value = Value::Null;
+        }
         let Some(element) = field.field_type.element() else { continue };
         match (&field.field_type, value) {
-            (_, Value::Array(items)) => items.iter_mut().for_each(|item| normalise(element, item)),
-            (FieldType::Map(_), Value::Object(map)) => map.values_mut().for_each(|item| normalise(element, item)),
-            (_, value) => normalise(element, value),
+            (_, Value::Array(items)) => {
+                for item in items.iter_mut() {
+                    settle(element, item);
+                }
+            }
+            (FieldType::Struct(_), value) => settle(element, value),
+            _ => {}
         }
+    }
+}
+
+/// What Go makes of a null that stands in a map.
+fn zero_value(field_type: &FieldType) -> Value {
+    match field_type {
+        FieldType::String | FieldType::Bytes => "".into(),
+        FieldType::Bool => false.into(),
+        FieldType::Int32 | FieldType::Int64 | FieldType::Float64 => 0.into(),
+        FieldType::Quantity => "0".into(),
+        FieldType::Struct(_) => json!({}),
+        _ => Value::Null,
     }
 }
 

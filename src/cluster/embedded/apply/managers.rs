@@ -33,64 +33,71 @@ pub struct Managers {
 }
 
 impl Managers {
-    /// Reads the object's managed fields; entries that make no sense are left out.
+    /// Reads the object's managed fields; where one of them makes no sense, none counts.
     pub fn of(object: &Value) -> Self {
-        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-        Self { entries: entries.into_iter().flatten().filter_map(parse).collect() }
+        object.pointer("/metadata/managedFields").and_then(Self::parse).unwrap_or_default()
     }
 
-    /// The managers but this applier whose fields are changed, with those fields.
-    pub fn conflicts(&self, changed: &FieldSet, manager: &str, subresource: &str) -> Vec<(usize, FieldSet)> {
-        self.overlaps(changed, |entry| {
-            entry.operation == Operation::Apply && entry.manager == manager && entry.subresource == subresource
+    /// Reads managed fields; `None` where one of them makes no sense.
+    pub fn parse(entries: &Value) -> Option<Self> {
+        let entries: Option<Vec<Entry>> = entries.as_array()?.iter().map(parse).collect();
+        entries.map(|entries| Self { entries })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether somebody owns the replicas, which the scale subresource writes.
+    pub fn own_replicas(&self) -> bool {
+        let (spec, replicas) = (Step::Field("spec".into()), Step::Field("replicas".into()));
+        self.entries.iter().any(|entry| {
+            entry.set.child(&spec).and_then(|spec| spec.child(&replicas)).is_some_and(|replicas| replicas.member)
         })
     }
 
-    /// The same for an update: everyone else loses what it changed.
-    pub fn overlaps_of_update(
-        &self,
-        changed: &FieldSet,
-        manager: &Manager<'_>,
-        api_version: &str,
-    ) -> Vec<(usize, FieldSet)> {
-        self.overlaps(changed, |entry| entry.is_updater(manager, api_version))
+    /// The managers but this applier whose fields are changed, with those fields.
+    pub fn conflicts(&self, changed: &FieldSet, manager: &Manager<'_>) -> Vec<(usize, FieldSet)> {
+        let mut conflicts = self.overlaps(changed);
+        conflicts.retain(|(index, _)| !self.entries[*index].is_by(Operation::Apply, manager, ""));
+        conflicts
     }
 
-    fn overlaps(&self, changed: &FieldSet, is_self: impl Fn(&Entry) -> bool) -> Vec<(usize, FieldSet)> {
+    /// Everyone whose fields are changed, with those fields.
+    pub fn overlaps(&self, changed: &FieldSet) -> Vec<(usize, FieldSet)> {
         self.entries
             .iter()
             .enumerate()
-            .filter(|(_, entry)| !is_self(entry))
             .map(|(index, entry)| (index, entry.set.intersection(changed)))
             .filter(|(_, set)| !set.is_empty())
             .collect()
     }
 
-    /// The manager at `index` no longer owns these fields.
-    pub fn take_away(&mut self, index: usize, fields: &FieldSet) {
-        let entry = &mut self.entries[index];
-        entry.set = entry.set.difference(fields);
+    /// Each manager loses the fields that stand with it.
+    pub fn take_away(&mut self, fields: &[(usize, FieldSet)]) {
+        for (index, fields) in fields {
+            let entry = &mut self.entries[*index];
+            entry.set = entry.set.difference(fields);
+        }
     }
 
-    /// Nobody owns what is not there any more.
-    pub fn drop_what_is_gone(&mut self, removed: &FieldSet) {
+    /// Nobody but `applier` owns what is not there any more.
+    pub fn drop_what_is_gone(&mut self, removed: &FieldSet, applier: Option<&Manager<'_>>) {
         if !removed.is_empty() {
             for entry in &mut self.entries {
-                entry.set = entry.set.difference(removed);
+                if applier.is_none_or(|applier| !entry.is_by(Operation::Apply, applier, "")) {
+                    entry.set = entry.set.difference(removed);
+                }
             }
         }
+        self.entries.retain(|entry| !entry.set.is_empty());
     }
 
     /// Replaces the applier's set and returns the one it had.
     pub fn replace_applied(&mut self, manager: &Manager<'_>, api_version: &str, set: FieldSet) -> FieldSet {
-        let position = self.entries.iter().position(|entry| {
-            entry.operation == Operation::Apply
-                && entry.manager == manager.name
-                && entry.subresource == manager.subresource
-        });
+        let position = self.entries.iter().position(|entry| entry.is_by(Operation::Apply, manager, ""));
         let Some(position) = position else {
-            let timeless = Manager { now: "", ..manager.clone() };
-            self.entries.push(Entry::new(&timeless, Operation::Apply, api_version, set));
+            self.entries.push(Entry::new(manager, Operation::Apply, api_version, set));
             return FieldSet::default();
         };
         let entry = &mut self.entries[position];
@@ -98,14 +105,10 @@ impl Managers {
         std::mem::replace(&mut entry.set, set)
     }
 
-    /// Notes the time of an apply; Kubernetes does so only where the object itself changed, and keeps an applier that
-    /// changed nothing without any.
-    pub fn stamp_applied(&mut self, manager: &Manager<'_>) {
+    /// The entry's time is that of the write that changed the object.
+    pub fn stamp(&mut self, operation: Operation, manager: &Manager<'_>, api_version: &str) {
         for entry in &mut self.entries {
-            if entry.operation == Operation::Apply
-                && entry.manager == manager.name
-                && entry.subresource == manager.subresource
-            {
+            if entry.is_by(operation, manager, api_version) {
                 entry.time = manager.now.into();
             }
         }
@@ -113,17 +116,15 @@ impl Managers {
 
     /// Adds what the updater changed to its set.
     pub fn add_updated(&mut self, manager: &Manager<'_>, api_version: &str, changed: &FieldSet) {
-        let position = self.entries.iter().position(|entry| entry.is_updater(manager, api_version));
-        match position {
-            None if changed.is_empty() => {}
-            None => self.entries.push(Entry::new(manager, Operation::Update, api_version, changed.clone())),
-            Some(position) => {
-                let entry = &mut self.entries[position];
-                let set = entry.set.union(changed);
-                if set != entry.set {
-                    entry.time = manager.now.into();
-                    entry.set = set;
-                }
+        if !changed.is_empty() {
+            let position = self.entries.iter().position(|entry| entry.is_by(Operation::Update, manager, api_version));
+            match position {
+                None => self.entries.push(Entry::new(manager, Operation::Update, api_version, changed.clone())),
+                Some(position) => self.entries[position].set = self.entries[position].set.union(changed),
+            }
+            // What came through the scale subresource bears no time, as in Kubernetes.
+            if manager.subresource != "scale" {
+                self.stamp(Operation::Update, manager, api_version);
             }
         }
         self.cap_updaters();
@@ -185,24 +186,42 @@ impl Managers {
         Status::new(409, "Conflict", message).with_details(json!({ "causes": causes }))
     }
 
+    /// Merges the oldest updaters of a version into one, until there are few enough.
     fn cap_updaters(&mut self) {
-        let updaters = self.entries.iter().filter(|entry| entry.operation == Operation::Update).count();
-        if updaters <= UPDATERS_MAX {
+        let is_updater = |entry: &Entry| entry.operation == Operation::Update;
+        let mut excess = self.entries.iter().filter(|entry| is_updater(entry)).count().saturating_sub(UPDATERS_MAX);
+        if excess == 0 {
             return;
         }
-        let (mut updaters, appliers): (Vec<Entry>, Vec<Entry>) =
-            std::mem::take(&mut self.entries).into_iter().partition(|entry| entry.operation == Operation::Update);
-        updaters.sort_by(|a, b| a.time.cmp(&b.time));
-        let excess = updaters.len() + 1 - UPDATERS_MAX;
-        let mut ancient = updaters[0].clone();
-        for entry in updaters.drain(..excess) {
-            ancient.set = ancient.set.union(&entry.set);
-            ancient.time = entry.time;
+        self.entries.sort_by(|a, b| {
+            (&a.time, &a.manager, &a.api_version, &a.subresource).cmp(&(
+                &b.time,
+                &b.manager,
+                &b.api_version,
+                &b.subresource,
+            ))
+        });
+        let (mut kept, mut buckets): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
+        let mut first: Vec<Entry> = Vec::new();
+        for entry in std::mem::take(&mut self.entries) {
+            if excess == 0 || !is_updater(&entry) {
+                kept.push(entry);
+            } else if let Some(bucket) = buckets.iter_mut().find(|bucket| bucket.api_version == entry.api_version) {
+                bucket.absorb(entry);
+                excess -= 1;
+            } else if let Some(index) = first.iter().position(|other| other.api_version == entry.api_version) {
+                let mut bucket = first.swap_remove(index);
+                (bucket.manager, bucket.subresource) = (ANCIENT.into(), String::new());
+                bucket.absorb(entry);
+                buckets.push(bucket);
+                excess -= 1;
+            } else {
+                first.push(entry);
+            }
         }
-        ancient.manager = ANCIENT.into();
-        self.entries = appliers;
-        self.entries.push(ancient);
-        self.entries.extend(updaters);
+        self.entries = kept;
+        self.entries.extend(first);
+        self.entries.extend(buckets);
     }
 }
 
@@ -213,16 +232,23 @@ impl Entry {
             operation,
             api_version: api_version.into(),
             subresource: manager.subresource.into(),
-            time: manager.now.into(),
+            time: String::new(),
             set,
         }
     }
 
-    fn is_updater(&self, manager: &Manager<'_>, api_version: &str) -> bool {
-        self.operation == Operation::Update
+    /// The other's fields as well, as of the other's time.
+    fn absorb(&mut self, other: Self) {
+        self.set = self.set.union(&other.set);
+        self.time = other.time;
+    }
+
+    /// Whether it is this manager's; appliers are the same in each version.
+    fn is_by(&self, operation: Operation, manager: &Manager<'_>, api_version: &str) -> bool {
+        self.operation == operation
             && self.manager == manager.name
             && self.subresource == manager.subresource
-            && self.api_version == api_version
+            && (operation == Operation::Apply || self.api_version == api_version)
     }
 
     /// As conflicts name it: `"three" using v1`, `"x" with subresource "scale" using apps/v1`.

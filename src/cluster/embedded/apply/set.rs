@@ -13,6 +13,8 @@ pub enum Step {
     Key(String),
     /// An item of a set by its value, `v:"x"`; the value as JSON.
     Value(String),
+    /// An item of an atomic list, only in messages.
+    Index(usize),
 }
 
 /// A set of fields: which are members, and what lies below them.
@@ -92,9 +94,12 @@ impl FieldSet {
         paths
     }
 
+    /// The members of a level come before what lies below them.
     fn collect(&self, prefix: &mut Vec<Step>, paths: &mut Vec<Vec<Step>>) {
-        if self.member {
-            paths.push(prefix.clone());
+        for (step, _) in self.children.iter().filter(|(_, child)| child.member) {
+            let mut path = prefix.clone();
+            path.push(step.clone());
+            paths.push(path);
         }
         for (step, child) in &self.children {
             prefix.push(step.clone());
@@ -160,6 +165,7 @@ impl std::fmt::Display for Step {
             Self::Field(name) => write!(f, "f:{name}"),
             Self::Key(keys) => write!(f, "k:{keys}"),
             Self::Value(value) => write!(f, "v:{value}"),
+            Self::Index(index) => write!(f, "i:{index}"),
         }
     }
 }
@@ -179,6 +185,7 @@ pub fn path_text(path: &[Step]) -> String {
                 text.push_str(&format!("[{}]", parts.join(",")));
             }
             Step::Value(value) => text.push_str(&format!("[={value}]")),
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
         }
     }
     text

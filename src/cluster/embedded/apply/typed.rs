@@ -1,6 +1,8 @@
 //! Walks a value by its kind's type: which fields it sets, how two values differ, what a merge makes of them,
 //! and what is left when some fields are taken out.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::super::schema::{Definition, Field, FieldType, ListType, definition};
@@ -54,21 +56,30 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// The children of a value, each with the step that leads to it; `None` for leaves and what is atomic.
-pub fn children<'v>(shape: Shape<'_>, value: &'v Value) -> Option<Vec<(Step, &'v Value)>> {
+/// A map's or list's content, each child with the step that leads to it; nothing for null and what is absent.
+type Children<'v> = Vec<(Step, &'v Value)>;
+
+fn children<'v>(shape: Shape<'_>, value: Option<&'v Value>) -> Children<'v> {
     match (shape, value) {
-        (Shape::Struct(_) | Shape::Map(_), Value::Object(map)) => {
-            Some(map.iter().map(|(name, child)| (Step::Field(name.clone()), child)).collect())
+        (Shape::Struct(_) | Shape::Map(_), Some(Value::Object(map))) => {
+            map.iter().map(|(name, child)| (Step::Field(name.clone()), child)).collect()
         }
-        (Shape::Keyed(element, keys), Value::Array(items)) => {
-            Some(items.iter().map(|item| (item_key(element, keys, item), item)).collect())
+        (Shape::Keyed(element, keys), Some(Value::Array(items))) => {
+            items.iter().map(|item| (item_key(element, keys, item), item)).collect()
         }
-        (Shape::Set, Value::Array(items)) => {
-            Some(items.iter().map(|item| (Step::Value(item.to_string()), item)).collect())
+        (Shape::Set, Some(Value::Array(items))) => {
+            items.iter().map(|item| (Step::Value(item.to_string()), item)).collect()
         }
-        (Shape::Atomic, _) => None,
-        (_, Value::Null) => Some(Vec::new()),
-        _ => None,
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a place with this shape is a leaf for these values: atomic, or of a form that its shape does not expect.
+fn is_leaf(shape: Shape<'_>, value: Option<&Value>) -> bool {
+    match shape {
+        Shape::Atomic => true,
+        Shape::Struct(_) | Shape::Map(_) => value.is_some_and(|value| !value.is_object() && !value.is_null()),
+        Shape::Keyed(..) | Shape::Set => value.is_some_and(|value| !value.is_array() && !value.is_null()),
     }
 }
 
@@ -86,30 +97,22 @@ pub fn item_key(element: &FieldType, keys: &[String], item: &Value) -> Step {
     Step::Key(Value::Object(found).to_string())
 }
 
-/// The fields that a value sets: leaves, what is atomic, items of lists, and empty structs and maps.
+/// The fields that a value sets: leaves, what is atomic, items of lists, the keys of maps, and what is null or empty.
+/// Of items that stand more than once in a list only their key is set.
 pub fn fields_of(shape: Shape<'_>, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
-    match children(shape, value) {
-        None => set.member = true,
-        Some(children) => {
-            if children.is_empty() {
-                set.member = true;
-            }
-            for (step, child) in children {
-                let mut inner = fields_of(shape.below(&step), child);
-                inner.member |= !matches!(step, Step::Field(_));
-                set.children.insert(step, inner);
-            }
-        }
+    if is_leaf(shape, Some(value)) {
+        set.member = true;
+        return set;
     }
-    set
-}
-
-/// Every place of a value, leaves and what leads to them.
-fn places_of(shape: Shape<'_>, value: &Value) -> FieldSet {
-    let mut set = FieldSet { member: true, ..FieldSet::default() };
-    for (step, child) in children(shape, value).into_iter().flatten() {
-        let inner = places_of(shape.below(&step), child);
+    for (step, child) in children(shape, Some(value)) {
+        if let Some(seen) = set.children.get_mut(&step) {
+            *seen = FieldSet { member: true, ..FieldSet::default() };
+            continue;
+        }
+        let mut inner = fields_of(shape.below(&step), child);
+        let is_empty = child.is_null() || child.as_object().is_some_and(Map::is_empty);
+        inner.member |= is_empty || !matches!(shape, Shape::Struct(_));
         set.children.insert(step, inner);
     }
     set
@@ -124,127 +127,203 @@ pub struct Difference {
     pub removed: FieldSet,
 }
 
-pub fn compare(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Difference {
-    match (old, new) {
-        (None, None) => Difference::default(),
-        (Some(old), Some(new)) if old == new => Difference::default(),
-        (None, Some(new)) => Difference { changed: places_of(shape, new), removed: FieldSet::default() },
-        (Some(old), None) => Difference { changed: FieldSet::default(), removed: places_of(shape, old) },
-        (Some(old), Some(new)) => compare_both(shape, old, new),
+impl Difference {
+    fn changed() -> Self {
+        Self { changed: FieldSet { member: true, ..FieldSet::default() }, removed: FieldSet::default() }
+    }
+
+    fn removed() -> Self {
+        Self { changed: FieldSet::default(), removed: FieldSet { member: true, ..FieldSet::default() } }
+    }
+
+    fn add(&mut self, step: &Step, inner: Self) {
+        if !inner.changed.is_empty() {
+            let place = self.changed.children.entry(step.clone()).or_default();
+            *place = place.union(&inner.changed);
+        }
+        if !inner.removed.is_empty() {
+            let place = self.removed.children.entry(step.clone()).or_default();
+            *place = place.union(&inner.removed);
+        }
     }
 }
 
-fn compare_both(shape: Shape<'_>, old: &Value, new: &Value) -> Difference {
-    let mut difference = Difference::default();
-    let (Some(old_children), Some(new_children)) = (children(shape, old), children(shape, new)) else {
-        difference.changed.member = true;
-        return difference;
-    };
-    let find = |among: &[(Step, &Value)], step: &Step| among.iter().position(|(other, _)| other == step);
-    for (step, child) in &new_children {
-        let before = find(&old_children, step).map(|index| old_children[index].1);
-        difference.add(step, compare(shape.below(step), before, Some(child)));
+pub fn compare(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Difference {
+    if old == new {
+        return Difference::default();
     }
-    for (step, child) in &old_children {
-        if find(&new_children, step).is_none() {
-            difference.add(step, compare(shape.below(step), Some(child), None));
+    let (old_children, new_children) = (children(shape, old), children(shape, new));
+    let both_empty = old_children.is_empty() && new_children.is_empty();
+    if both_empty || is_leaf(shape, old) || is_leaf(shape, new) {
+        return if new.is_none() { Difference::removed() } else { Difference::changed() };
+    }
+    let mut difference = Difference::default();
+    let mut seen = BTreeSet::new();
+    for (step, _) in new_children.iter().chain(&old_children) {
+        if seen.insert(step) {
+            compare_item(shape.below(step), step, &old_children, &new_children, &mut difference);
         }
     }
+    difference.changed.member |= old.is_none();
+    difference.removed.member |= new.is_none();
     difference
 }
 
-impl Difference {
-    fn add(&mut self, step: &Step, inner: Self) {
-        if !inner.changed.is_empty() {
-            self.changed.children.insert(step.clone(), inner.changed);
+/// Compares one child; what stands more than once in a list counts as one leaf.
+fn compare_item(shape: Shape<'_>, step: &Step, old: &Children<'_>, new: &Children<'_>, difference: &mut Difference) {
+    let values = |children: &Children<'_>| -> Vec<Value> {
+        children.iter().filter(|(other, _)| other == step).map(|(_, value)| (*value).clone()).collect()
+    };
+    let first = |children: &Children<'_>| children.iter().position(|(other, _)| other == step);
+    let (left, right) = (first(old), first(new));
+    let count = |children: &Children<'_>, from: Option<usize>| {
+        from.map_or(0, |from| children[from..].iter().filter(|(other, _)| other == step).count())
+    };
+    let (left_count, right_count) = (count(old, left), count(new, right));
+    let (left, right) = (left.map(|index| old[index].1), right.map(|index| new[index].1));
+    match (left_count, right_count) {
+        (0 | 1, 0 | 1) => difference.add(step, compare(shape, left, right)),
+        (0 | 1, _) => {
+            difference.add(step, compare(shape, left, None));
+            difference.add(step, Difference::changed());
         }
-        if !inner.removed.is_empty() {
-            self.removed.children.insert(step.clone(), inner.removed);
+        (_, 0 | 1) => {
+            difference.add(step, compare(shape, None, right));
+            difference.add(step, Difference::removed());
         }
+        _ if values(old) != values(new) => difference.add(step, Difference::changed()),
+        _ => {}
     }
 }
 
 /// Merges an applied configuration over a live object.
-pub fn merge(shape: Shape<'_>, live: &Value, applied: &Value) -> Value {
-    match (shape, live, applied) {
-        (Shape::Struct(_) | Shape::Map(_), Value::Object(live), Value::Object(applied)) => {
-            let mut merged = live.clone();
-            for (name, value) in applied {
+pub fn merge(shape: Shape<'_>, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
+    let size = |value: Option<&Value>| match value {
+        Some(Value::Object(map)) => map.len(),
+        Some(Value::Array(items)) => items.len(),
+        _ => 0,
+    };
+    let both_empty = size(live) == 0 && size(applied) == 0;
+    if both_empty || is_leaf(shape, live) || is_leaf(shape, applied) {
+        return applied.or(live).cloned();
+    }
+    match shape {
+        Shape::Keyed(..) | Shape::Set => Some(Value::Array(merge_items(shape, live, applied))),
+        _ => {
+            let mut merged = Map::new();
+            let names = |value: Option<&Value>| -> Vec<String> {
+                value.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.clone()).collect()
+            };
+            for name in names(live).into_iter().chain(names(applied)) {
+                if merged.contains_key(&name) {
+                    continue;
+                }
+                let child = |value: Option<&'_ Value>| value.and_then(|value| value.get(&name)).cloned();
                 let below = shape.below(&Step::Field(name.clone()));
-                let value = match live.get(name) {
-                    Some(before) => merge(below, before, value),
-                    None => value.clone(),
-                };
-                merged.insert(name.clone(), value);
+                if let Some(value) = merge(below, child(live).as_ref(), child(applied).as_ref()) {
+                    merged.insert(name, value);
+                }
             }
-            Value::Object(merged)
+            Some(Value::Object(merged))
         }
-        (Shape::Keyed(..) | Shape::Set, Value::Array(live), Value::Array(applied)) => {
-            Value::Array(merge_items(shape, live, applied))
-        }
-        (_, _, applied) => applied.clone(),
     }
 }
 
-/// The applied items in their order, those that only the live list has kept between the neighbours that they had.
-fn merge_items(shape: Shape<'_>, live: &[Value], applied: &[Value]) -> Vec<Value> {
-    let step_of = |item: &Value| match shape {
-        Shape::Keyed(element, keys) => item_key(element, keys, item),
-        _ => Step::Value(item.to_string()),
-    };
-    let live_steps: Vec<Step> = live.iter().map(step_of).collect();
-    let applied_steps: Vec<Step> = applied.iter().map(step_of).collect();
-    let mut result = Vec::with_capacity(live.len() + applied.len());
-    let mut next_live = 0;
-    for (item, step) in applied.iter().zip(&applied_steps) {
-        if let Some(position) = live_steps.iter().position(|other| other == step) {
-            while next_live < position {
-                if !applied_steps.contains(&live_steps[next_live]) {
-                    result.push(live[next_live].clone());
-                }
-                next_live += 1;
+/// Items of both lists in the order that structured-merge-diff gives them: the applied order, and what only the live
+/// list has before the shared item that it stood before.
+fn merge_items(shape: Shape<'_>, live: Option<&Value>, applied: Option<&Value>) -> Vec<Value> {
+    let (left, right) = (children(shape, live), children(shape, applied));
+    let find = |among: &Children<'_>, step: &Step| among.iter().position(|(other, _)| other == step);
+    let mut shared = right.iter().map(|(step, _)| step).filter(|step| find(&left, step).is_some());
+    let mut next_shared = shared.next();
+    let mut done = BTreeSet::new();
+    let mut result = Vec::with_capacity(left.len() + right.len());
+    let (mut l, mut r) = (0, 0);
+    while l < left.len() || r < right.len() {
+        if l < left.len() && r < right.len() {
+            let step = &left[l].0;
+            if *step == right[r].0 {
+                done.insert(step);
+                result.extend(merge_item(shape, &left, &right[r]));
+                (l, r, next_shared) = (l + 1, r + 1, shared.next());
+                continue;
             }
-            next_live = next_live.max(position + 1);
-            result.push(merge(shape.below(step), &live[position], item));
-        } else {
-            result.push(item.clone());
+            if find(&right, step).is_some() && next_shared.is_some_and(|next| next != step) {
+                l += 1;
+                continue;
+            }
+        }
+        if l < left.len() {
+            let (step, item) = &left[l];
+            if find(&right, step).is_none() {
+                result.push((*item).clone());
+                l += 1;
+                continue;
+            }
+            if done.contains(step) {
+                l += 1;
+            }
+        }
+        if r < right.len() {
+            let step = &right[r].0;
+            done.insert(step);
+            result.extend(merge_item(shape, &left, &right[r]));
+            if next_shared == Some(step) {
+                next_shared = shared.next();
+            }
+            r += 1;
         }
     }
-    let rest = live.iter().zip(&live_steps).skip(next_live);
-    result.extend(rest.filter(|(_, step)| !applied_steps.contains(step)).map(|(item, _)| item.clone()));
     result
 }
 
-/// The value without the places in `removed`; structs, maps and lists that become empty by it go as well, as in
-/// structured-merge-diff.
-pub fn remove(shape: Shape<'_>, value: &Value, removed: &FieldSet) -> Option<Value> {
-    match (shape, value) {
-        (Shape::Struct(_) | Shape::Map(_), Value::Object(map)) => {
-            let mut kept = Map::new();
-            for (name, child) in map {
-                let step = Step::Field(name.clone());
-                if let Some(child) = remove_child(shape, &step, child, removed) {
-                    kept.insert(name.clone(), child);
-                }
-            }
-            (!kept.is_empty() || map.is_empty()).then_some(Value::Object(kept))
+/// An applied item over the live one of its key; where the live list has it more than once, it starts anew.
+fn merge_item(shape: Shape<'_>, live: &Children<'_>, (step, item): &(Step, &Value)) -> Option<Value> {
+    let mut same = live.iter().filter(|(other, _)| other == step).map(|(_, value)| *value);
+    let before = same.next().filter(|_| same.next().is_none());
+    merge(shape.below(step), before, Some(item))
+}
+
+/// The value without the places in `removed`; what becomes empty by it is null.
+pub fn remove(shape: Shape<'_>, value: &Value, removed: &FieldSet) -> Value {
+    if removed.children.is_empty() || is_leaf(shape, Some(value)) {
+        return value.clone();
+    }
+    let kept = children(shape, Some(value)).into_iter().filter_map(|(step, child)| match removed.child(&step) {
+        None => Some((step, child.clone())),
+        Some(below) if below.member => None,
+        Some(below) => {
+            let child = remove(shape.below(&step), child, below);
+            Some((step, child))
         }
-        (Shape::Keyed(..) | Shape::Set, Value::Array(items)) => {
-            let kept: Vec<Value> = children(shape, value)
-                .into_iter()
-                .flatten()
-                .filter_map(|(step, child)| remove_child(shape, &step, child, removed))
+    });
+    match shape {
+        Shape::Keyed(..) | Shape::Set => {
+            let items: Vec<Value> = kept.map(|(_, child)| child).collect();
+            if items.is_empty() { Value::Null } else { items.into() }
+        }
+        _ => {
+            let map: Map<String, Value> = kept
+                .filter_map(|(step, child)| match step {
+                    Step::Field(name) => Some((name, child)),
+                    _ => None,
+                })
                 .collect();
-            (!kept.is_empty() || items.is_empty()).then_some(Value::Array(kept))
+            if map.is_empty() { Value::Null } else { map.into() }
         }
-        _ => Some(value.clone()),
     }
 }
 
-fn remove_child(shape: Shape<'_>, step: &Step, child: &Value, removed: &FieldSet) -> Option<Value> {
-    match removed.child(step) {
-        None => Some(child.clone()),
-        Some(below) if below.member => None,
-        Some(below) => remove(shape.below(step), child, below),
-    }
+/// The set with each declared field that has something below it as a member: such a field goes as a whole.
+pub fn with_named_fields(shape: Shape<'_>, set: &FieldSet) -> FieldSet {
+    let children = set.children.iter().map(|(step, child)| {
+        let mut below = with_named_fields(shape.below(step), child);
+        let declared = match (shape, step) {
+            (Shape::Struct(definition), Step::Field(name)) => definition.field(name).is_some(),
+            _ => false,
+        };
+        below.member |= declared && !child.children.is_empty();
+        (step.clone(), below)
+    });
+    FieldSet { member: set.member, children: children.collect() }
 }

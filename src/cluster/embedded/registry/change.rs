@@ -60,6 +60,7 @@ impl Registry {
         if self.get(kind, metadata::text(&object, "namespace"), &name).is_some() {
             return Err(errors::already_exists(kind, &name));
         }
+        apply::settle(kind.definition(), &mut object);
         self.commit(kind, &object, None, writer.dry_run)?.ok_or_else(|| errors::already_exists(kind, &name))
     }
 
@@ -141,6 +142,7 @@ impl Registry {
             service::allocate(&self.store, &mut new, Some(live))
                 .map_err(|causes| errors::invalid(kind, &entry.name, &causes))?;
         }
+        apply::settle(kind.definition(), &mut new);
         if writer.subresource != "binding" {
             strategy::set_generation(&mut new, live);
         }

@@ -16,8 +16,8 @@ pub struct Definition {
 }
 
 /// A field of a struct.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the Go type")]
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a property of its own in the generated table")]
 pub struct Field {
     pub name: String,
     /// Protobuf field number; 0 where it is not part of the message.
@@ -36,6 +36,8 @@ pub struct Field {
     pub omitted_if_zero: bool,
     /// A list, map or pointer that Go's encoder writes as null where it is not set.
     pub written_as_null: bool,
+    /// A plain value that Go's encoder writes even where it is not set.
+    pub required: bool,
     /// A struct that Go's encoder writes as `{}` even where nothing in it is set.
     pub always_written: bool,
     /// The default of a list key that is absent (`protocol: TCP`).
@@ -108,7 +110,7 @@ struct RawDefinition {
 }
 
 #[derive(Clone, serde::Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the Go type")]
+#[allow(clippy::struct_excessive_bools, reason = "as they stand in the generated table")]
 struct RawField {
     #[serde(rename = "n")]
     name: String,
@@ -130,6 +132,8 @@ struct RawField {
     omit: bool,
     #[serde(default, rename = "e")]
     null: bool,
+    #[serde(default, rename = "r")]
+    required: bool,
     #[serde(default, rename = "z")]
     zero: bool,
 }
@@ -173,6 +177,7 @@ fn build_field(raw: &RawField, owner: &RawDefinition, embedded: Option<u32>) -> 
         atomic: raw.atomic,
         omitted_if_zero: raw.omit,
         written_as_null: raw.null,
+        required: raw.required,
         always_written: raw.zero,
         default: owner.defaults.get(&raw.name).cloned(),
         embedded,

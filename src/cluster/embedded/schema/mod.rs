@@ -6,10 +6,12 @@
 mod definitions;
 mod kinds;
 mod protobuf;
+mod quantity;
 mod structure;
 
 pub use definitions::{Definition, Field, FieldType, ListType, definition};
 pub use protobuf::decode_protobuf;
+pub use quantity::Quantity;
 pub use structure::{StructureError, check_structure, prune_unknown};
 
 /// A kind that the cluster serves.
@@ -42,7 +44,7 @@ impl Kind {
     /// The kind's own type in the table.
     ///
     /// # Panics
-    /// Never: a test sees to it that the table holds every served kind.
+    /// Never: a test walks all kinds.
     pub fn definition(&self) -> &'static Definition {
         definition(self.definition).expect("the table holds every served kind")
     }
