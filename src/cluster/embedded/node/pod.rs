@@ -287,7 +287,7 @@ pub async fn run(pod: Arc<Pod>) {
         _ = ending.wait_for(Option::is_some) => {}
     }
     let _ = ending.wait_for(Option::is_some).await;
-    end(&pod).await;
+    end(&pod);
 }
 
 /// From the sandbox to the last container; returns when no container will start again.
@@ -373,7 +373,7 @@ async fn follow_sources(pod: Arc<Pod>) -> bool {
 }
 
 /// Takes the pod down: containers stop, the last status is written, the object goes.
-async fn end(pod: &Arc<Pod>) {
+fn end(pod: &Arc<Pod>) {
     let running: Vec<usize> = lock(&pod.live).keys().copied().collect();
     for index in &running {
         pod.tell(*index, &Telling::normal("Killing", format!("Stopping container {}", pod.view(*index).name)));

@@ -96,7 +96,7 @@ pub async fn run(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let result = ask(&pod, index, &probe).await;
+        let result = ask(&pod, index, &probe);
         if let Err(why) = &result {
             let message = format!("{} probe failed: {why}", kind.title());
             pod.tell(index, &Telling::warning("Unhealthy", message));
@@ -109,7 +109,7 @@ pub async fn run(
     }
 }
 
-async fn ask(pod: &Arc<Pod>, index: usize, probe: &Value) -> Result<(), String> {
+fn ask(pod: &Arc<Pod>, index: usize, probe: &Value) -> Result<(), String> {
     if let Some(http) = probe.get("httpGet").filter(|http| http.is_object()) {
         return ask_http(pod, index, http);
     }

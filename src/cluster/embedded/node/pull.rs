@@ -53,12 +53,11 @@ pub fn pull(shared: &Shared, name: &str, always: bool) -> Result<Pulled, String>
     let mut kept = lock(&shared.pulled);
     let before = kept.get(&full_name).filter(|_| !always).map(|kept| kept.digest.clone());
     let present = before.is_some();
-    let digest = match before {
-        Some(digest) => digest,
-        None => {
-            let manifest = shared.images.manifest(&reference.name, &reference.version);
-            manifest.map_err(|error| refused(&reference, &error))?.digest
-        }
+    let digest = if let Some(digest) = before {
+        digest
+    } else {
+        let manifest = shared.images.manifest(&reference.name, &reference.version);
+        manifest.map_err(|error| refused(&reference, &error))?.digest
     };
     if let Some(kept) = kept.get(&full_name).filter(|kept| kept.digest == digest)
         && let Some(files) = kept.files.upgrade()

@@ -34,7 +34,7 @@ fn cluster_with(node_ports: BTreeMap<u16, tokio::net::TcpListener>) -> Cluster {
 }
 
 impl Cluster {
-    fn create(&self, container: Value) {
+    fn create(&self, container: &Value) {
         let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [container]}});
         self.registry.create(kind("Pod"), pod, &Writer::new("test")).expect("created");
     }
@@ -68,7 +68,7 @@ fn ready(pod: &Value) -> bool {
 #[tokio::test]
 async fn a_pod_is_bound_runs_and_goes() {
     let cluster = cluster();
-    cluster.create(json!({"name": "web", "image": "nginx:1.29-alpine",
+    cluster.create(&json!({"name": "web", "image": "nginx:1.29-alpine",
         "readinessProbe": {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1}}));
     let pod = cluster.until("ready", ready).await;
     assert_eq!(pod["status"]["phase"], "Running");
@@ -83,7 +83,7 @@ async fn a_pod_is_bound_runs_and_goes() {
 #[tokio::test]
 async fn a_failing_probe_keeps_the_pod_unready_and_says_why() {
     let cluster = cluster();
-    cluster.create(json!({"name": "web", "image": "nginx:1.29-alpine",
+    cluster.create(&json!({"name": "web", "image": "nginx:1.29-alpine",
         "readinessProbe": {"httpGet": {"path": "/none", "port": 80}, "periodSeconds": 1}}));
     let unhealthy = "Readiness probe failed: HTTP probe failed with statuscode: 404".to_owned();
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -97,7 +97,7 @@ async fn a_failing_probe_keeps_the_pod_unready_and_says_why() {
 #[tokio::test]
 async fn a_missing_image_is_told_as_the_kubelet_tells_it() {
     let cluster = cluster();
-    cluster.create(json!({"name": "web", "image": "localhost:1/nothing:1"}));
+    cluster.create(&json!({"name": "web", "image": "localhost:1/nothing:1"}));
     let pod = cluster
         .until("back-off", |pod| {
             pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ImagePullBackOff"
@@ -113,7 +113,7 @@ async fn a_missing_image_is_told_as_the_kubelet_tells_it() {
 #[tokio::test]
 async fn a_container_that_exits_crashes_in_a_loop() {
     let cluster = cluster();
-    cluster.create(json!({"name": "web", "image": "busybox", "command": ["sh", "-c", "echo hello; exit 3"]}));
+    cluster.create(&json!({"name": "web", "image": "busybox", "command": ["sh", "-c", "echo hello; exit 3"]}));
     let pod = cluster
         .until("crash loop", |pod| {
             pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
@@ -127,7 +127,7 @@ async fn a_container_that_exits_crashes_in_a_loop() {
 #[tokio::test]
 async fn a_missing_config_map_holds_the_container_until_it_is_there() {
     let cluster = cluster();
-    cluster.create(json!({"name": "web", "image": "nginx", "envFrom": [{"configMapRef": {"name": "settings"}}]}));
+    cluster.create(&json!({"name": "web", "image": "nginx", "envFrom": [{"configMapRef": {"name": "settings"}}]}));
     let waiting = |pod: &Value| {
         pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
     };
@@ -145,7 +145,7 @@ async fn a_missing_config_map_holds_the_container_until_it_is_there() {
 async fn a_container_that_ends_at_once_is_never_shown_as_ready() {
     let cluster = cluster();
     let mut events = cluster.registry.subscribe();
-    cluster.create(json!({"name": "web", "image": "busybox", "command": ["false"]}));
+    cluster.create(&json!({"name": "web", "image": "busybox", "command": ["false"]}));
     cluster.until("restarts", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 2).await;
     loop {
         let Next::Event(event) = events.next().await else { panic!("too many events") };
@@ -172,7 +172,7 @@ async fn a_node_port_is_refused_until_a_pod_is_ready() {
         "selector": {"app": "web"}, "ports": [{"port": 80, "nodePort": 30080}]}});
     cluster.registry.create(kind("Service"), service, &writer).expect("created");
     assert!(refused().await);
-    cluster.create(json!({"name": "web", "image": "nginx"}));
+    cluster.create(&json!({"name": "web", "image": "nginx"}));
     let pod = cluster.until("ready", ready).await;
     let slice = json!({"metadata": {"name": "web-1", "namespace": "default",
         "labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
@@ -232,10 +232,10 @@ fn known_bases() {
 
 #[test]
 fn thresholds_decide_a_probe() {
+    use probe::Outcome::{Failing, Passing};
     let mut counter = probe::Counter::new(&json!({"successThreshold": 2, "failureThreshold": 3}));
     let outcomes: Vec<_> =
         [true, true, false, false, true, false, false, false].map(|result| counter.count(result)).into();
-    use probe::Outcome::{Failing, Passing};
     assert_eq!(outcomes, [None, Some(Passing), None, None, None, None, None, Some(Failing)]);
 }
 

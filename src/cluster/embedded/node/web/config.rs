@@ -142,7 +142,6 @@ fn main(statement: Statement, http: &mut Http) -> Result<(), ConfigError> {
     let place = statement.place();
     match (statement.words[0].as_str(), statement.block.is_some()) {
         ("http", true) => http.add(statement.block.unwrap_or_default()),
-        ("events", true) => Ok(()),
         (
             "user"
             | "worker_processes"
@@ -157,7 +156,8 @@ fn main(statement: Statement, http: &mut Http) -> Result<(), ConfigError> {
             | "pcre_jit"
             | "timer_resolution",
             false,
-        ) => Ok(()),
+        )
+        | ("events", true) => Ok(()),
         ("stream" | "mail", true) => Err(unsupported(&statement.words[0], &place)),
         ("server" | "location", _) => {
             Err(place.error(&format!("\"{}\" directive is not allowed here", statement.words[0])))

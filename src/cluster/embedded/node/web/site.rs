@@ -194,7 +194,7 @@ impl Run<'_> {
         let (last, files) = candidates.split_last().expect("the parser counted them");
         for candidate in files {
             let candidate = self.expand(candidate, settings, path);
-            let on_disk = self.on_disk(&candidate, location, settings);
+            let on_disk = on_disk(&candidate, location, settings);
             if candidate.ends_with('/') {
                 if self.is_directory(&on_disk) {
                     return self.file(&candidate, location, settings);
@@ -211,7 +211,7 @@ impl Run<'_> {
     }
 
     fn file(&mut self, path: &str, location: Option<&Location>, settings: &Settings) -> Answer {
-        let on_disk = self.on_disk(path, location, settings);
+        let on_disk = on_disk(path, location, settings);
         if path.ends_with('/') {
             for index in settings.index.clone().unwrap_or_else(|| vec!["index.html".into()]) {
                 let file = format!("{}/{index}", on_disk.trim_end_matches('/'));
@@ -228,18 +228,6 @@ impl Run<'_> {
             return redirect(301, &format!("http://{}{path}/", self.query.host));
         }
         error_page(404)
-    }
-
-    fn on_disk(&self, path: &str, location: Option<&Location>, settings: &Settings) -> String {
-        let prefix = location.and_then(|location| match &location.pattern {
-            Pattern::Prefix { prefix, .. } | Pattern::Exact(prefix) => Some(prefix.as_str()),
-            Pattern::Regex(_) => None,
-        });
-        if let (Some(alias), Some(prefix)) = (&settings.alias, prefix) {
-            return normal(&format!("{alias}{}", path.strip_prefix(prefix).unwrap_or(path)));
-        }
-        let root = settings.root.as_deref().unwrap_or("/etc/nginx/html");
-        normal(&format!("{root}{path}"))
     }
 
     fn is_directory(&self, path: &str) -> bool {
@@ -410,6 +398,19 @@ fn choose<'a>(server: &'a Server, path: &str) -> Option<&'a Location> {
     expressions
         .find(|location| matches!(&location.pattern, Pattern::Regex(regex) if regex.is_match(path)))
         .or(best.map(|(location, _, _)| location))
+}
+
+/// The file that a path means in a location.
+fn on_disk(path: &str, location: Option<&Location>, settings: &Settings) -> String {
+    let prefix = location.and_then(|location| match &location.pattern {
+        Pattern::Prefix { prefix, .. } | Pattern::Exact(prefix) => Some(prefix.as_str()),
+        Pattern::Regex(_) => None,
+    });
+    if let (Some(alias), Some(prefix)) = (&settings.alias, prefix) {
+        return normal(&format!("{alias}{}", path.strip_prefix(prefix).unwrap_or(path)));
+    }
+    let root = settings.root.as_deref().unwrap_or("/etc/nginx/html");
+    normal(&format!("{root}{path}"))
 }
 
 fn content_type(kind: &str) -> (String, String) {
