@@ -15,7 +15,7 @@ use tutorial::cluster::embedded::process;
 
 use super::kubectl::kubectl;
 
-const RECORDED: &str = include_str!("../golden/kubectl.jsonl");
+const RECORDED: &str = include_str!("../golden/commands.jsonl");
 const MANIFEST: &str = include_str!("../golden/web.yaml");
 
 /// Differences that stay, by the command's number, with the reason.
