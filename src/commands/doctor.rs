@@ -7,6 +7,7 @@ use crate::doctor::{self, Finding, State, Surroundings};
 use crate::error::{Exit, Failure};
 use crate::session::Host;
 
+#[allow(clippy::unnecessary_wraps, reason = "as all commands")]
 pub fn run(host: &Host, arguments: &DoctorArgs) -> Result<Exit, Failure> {
     let terminal = console::Term::stdout();
     let size = terminal.is_term().then(|| terminal.size());

@@ -267,15 +267,15 @@ mod tests {
 
     #[test]
     fn git_is_the_only_one_that_is_needed() {
-        fn check(answer: Answer, expected: State) {
-            assert_eq!(judge_git(&answer).state, expected);
+        fn check(answer: &Answer, expected: State) {
+            assert_eq!(judge_git(answer).state, expected);
         }
         let version = Answer::Version;
-        check(Answer::Absent, State::Missing);
-        check(version(Version(2, 17, 9)), State::Missing);
-        check(version(Version(2, 18, 0)), State::Ok);
-        check(version(Version(2, 22, 0)), State::Missing);
-        check(version(Version(2, 22, 1)), State::Ok);
+        check(&Answer::Absent, State::Missing);
+        check(&version(Version(2, 17, 9)), State::Missing);
+        check(&version(Version(2, 18, 0)), State::Ok);
+        check(&version(Version(2, 22, 0)), State::Missing);
+        check(&version(Version(2, 22, 1)), State::Ok);
         assert_eq!(judge_werf(&version(Version(1, 2, 300))).state, State::Warning);
         assert_eq!(judge_werf(&version(Version(2, 52, 0))).state, State::Warning);
         assert_eq!(judge_werf(&version(Version(2, 53, 0))).state, State::Ok);

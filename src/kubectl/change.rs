@@ -63,9 +63,12 @@ pub async fn scale(arguments: &Arguments) -> Outcome {
     let current = arguments.number("current-replicas")?.filter(|current| *current >= 0);
     for (resource, object) in &found {
         let path = format!("{}/scale", select::path_of(resource, object));
-        let scale = connection.get(&path).await.map_err(|error| match error.is_not_found() {
-            true => KubectlError::other(format!("no scaler has been implemented for {}", resource.qualified())),
-            false => error,
+        let scale = connection.get(&path).await.map_err(|error| {
+            if error.is_not_found() {
+                KubectlError::other(format!("no scaler has been implemented for {}", resource.qualified()))
+            } else {
+                error
+            }
         })?;
         let found = scale["spec"]["replicas"].as_i64().unwrap_or(0);
         if let Some(current) = current.filter(|current| *current != found) {

@@ -110,12 +110,11 @@ fn literals(arguments: &Arguments) -> Result<Map<String, Value>, KubectlError> {
         data.insert(key.to_owned(), value.into());
     }
     for source in arguments.values("from-file") {
-        let (key, path) = match source.split_once('=') {
-            Some((key, path)) => (key.to_owned(), path),
-            None => {
-                let name = std::path::Path::new(source).file_name().unwrap_or_default();
-                (name.to_string_lossy().into_owned(), source.as_str())
-            }
+        let (key, path) = if let Some((key, path)) = source.split_once('=') {
+            (key.to_owned(), path)
+        } else {
+            let name = std::path::Path::new(source).file_name().unwrap_or_default();
+            (name.to_string_lossy().into_owned(), source.as_str())
         };
         let text = std::fs::read_to_string(path)
             .map_err(|error| KubectlError::other(format!("error reading {path}: {error}")))?;

@@ -122,7 +122,7 @@ fn invalid(details: &Value) -> String {
     let causes: Vec<String> = details["causes"].as_array().into_iter().flatten().map(cause).collect();
     match causes.as_slice() {
         [one] => format!("{start}: {one}"),
-        several => format!("{start}: {}", several.iter().map(|cause| format!("\n* {cause}")).collect::<String>()),
+        several => format!("{start}: \n* {}", several.join("\n* ")),
     }
 }
 

@@ -60,8 +60,7 @@ fn format(arguments: &Arguments) -> Result<Format<'_>, KubectlError> {
         Some((kind, template)) => (kind, Some(template)),
         None => (text, arguments.value("template")),
     };
-    let needed =
-        || template.ok_or_else(|| KubectlError::other(format!("template format specified but no template given")));
+    let needed = || template.ok_or_else(|| KubectlError::other("template format specified but no template given"));
     match kind {
         "" => Ok(Format::Table { wide: false }),
         "wide" => Ok(Format::Table { wide: true }),
@@ -136,7 +135,7 @@ async fn selections(connection: &Connection, arguments: &Arguments) -> Result<Ve
 struct Rows {
     resource: Resource,
     columns: Vec<Value>,
-    rows: Vec<Value>,
+    items: Vec<Value>,
     resource_version: String,
 }
 
@@ -147,7 +146,7 @@ async fn fetch_rows(connection: &Connection, selection: &Selection, scope: &Scop
     Ok(Rows {
         resource: selection.resource.clone(),
         columns: answer["columnDefinitions"].as_array().cloned().unwrap_or_default(),
-        rows: answer["rows"].as_array().cloned().unwrap_or_default(),
+        items: answer["rows"].as_array().cloned().unwrap_or_default(),
         resource_version: answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned(),
     })
 }
@@ -166,7 +165,7 @@ async fn tables(
             // Objects of one kind share a table.
             Ok(rows) => {
                 match found.last_mut().filter(|last| last.resource == rows.resource && selection.name.is_some()) {
-                    Some(last) => last.rows.extend(rows.rows),
+                    Some(last) => last.items.extend(rows.items),
                     None => found.push(rows),
                 }
             }
@@ -174,7 +173,7 @@ async fn tables(
             Err(error) => errors.push(error),
         }
     }
-    found.retain(|rows| !rows.rows.is_empty());
+    found.retain(|rows| !rows.items.is_empty());
     if found.is_empty() && errors.is_empty() && !arguments.is_set("ignore-not-found") {
         output::complain(&nothing_found(connection, selections, scope));
     }
@@ -193,7 +192,7 @@ async fn tables(
         .iter_mut()
         .map(|rows| {
             if let Some(path) = arguments.value("sort-by") {
-                sort(&mut rows.rows, |row| &row["object"], path);
+                sort(&mut rows.items, |row| &row["object"], path);
             }
             table::rows(&view.rows(rows))
         })
@@ -212,6 +211,7 @@ fn nothing_found(connection: &Connection, selections: &[Selection], scope: &Scop
 }
 
 /// Which columns are shown.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct View<'a> {
     wide: bool,
     with_kind: bool,
@@ -227,7 +227,7 @@ impl View<'_> {
         if self.headers {
             rows.push(self.header(found));
         }
-        rows.extend(found.rows.iter().map(|row| self.row(found, row)));
+        rows.extend(found.items.iter().map(|row| self.row(found, row)));
         rows
     }
 
@@ -286,7 +286,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// Sorts by what a path leads to: numbers by value, all else by text.
-fn sort<'v>(rows: &mut [Value], object: impl Fn(&Value) -> &Value, path: &str) {
+fn sort(rows: &mut [Value], object: impl Fn(&Value) -> &Value, path: &str) {
     let path = path.trim_start_matches('{').trim_end_matches('}');
     let template = format!("{{{}{path}}}", if path.starts_with('.') { "" } else { "." });
     rows.sort_by(|left, right| {
@@ -312,7 +312,9 @@ async fn whole(
         errors.retain(|error| !error.is_not_found());
     }
     if !arguments.is_set("show-managed-fields") {
-        found.iter_mut().for_each(|(_, object)| without_managed_fields(object));
+        for (_, object) in &mut found {
+            without_managed_fields(object);
+        }
     }
     let is_single = selections.len() == 1 && selections[0].name.is_some();
     if is_single && found.is_empty() {
@@ -334,7 +336,7 @@ async fn whole(
             output::print(&columns::render(specification, &objects, headers).map_err(KubectlError::Other)?);
         }
         format => {
-            let value = if is_single { objects.remove(0) } else { list(objects) };
+            let value = if is_single { objects.remove(0) } else { list(&objects) };
             output::print(&render(format, &value)?);
         }
     }
@@ -351,7 +353,7 @@ fn render(format: &Format<'_>, value: &Value) -> Result<String, KubectlError> {
     }
 }
 
-fn list(items: Vec<Value>) -> Value {
+fn list(items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
 }
 
@@ -390,7 +392,7 @@ async fn watch(
     if let Some(name) = selection.name.take() {
         scope.fields = Some(format!("metadata.name={name}"));
         rows.resource_version = rows
-            .rows
+            .items
             .first()
             .and_then(|row| row["object"]["metadata"]["resourceVersion"].as_str())
             .unwrap_or_default()
@@ -399,7 +401,7 @@ async fn watch(
     let mut path = selection.path(connection, &scope);
     path.push_str(if path.contains('?') { "&" } else { "?" });
     path.push_str(&format!("watch=true&includeObject=Object&resourceVersion={}", rows.resource_version));
-    let headers_were_printed = !rows.rows.is_empty() && !arguments.is_set("watch-only");
+    let headers_were_printed = !rows.items.is_empty() && !arguments.is_set("watch-only");
     let mut headers_are_due = view.headers && !headers_were_printed;
     let response = connection.send(http::Method::GET, &path, TABLE, None).await?;
     let stream = http_body_util::BodyDataStream::new(response.into_body());
@@ -416,7 +418,7 @@ async fn watch(
         if let Some(columns) = event["object"]["columnDefinitions"].as_array().filter(|columns| !columns.is_empty()) {
             rows.columns.clone_from(columns);
         }
-        rows.rows = event["object"]["rows"].as_array().cloned().unwrap_or_default();
+        rows.items = event["object"]["rows"].as_array().cloned().unwrap_or_default();
         print_watched(format, &view, &rows, &mut widths, headers_are_due)?;
         headers_are_due = false;
     }
@@ -431,25 +433,25 @@ fn print_watched(
     widths: &mut Vec<usize>,
     headers: bool,
 ) -> Result<(), KubectlError> {
-    if rows.rows.is_empty() {
+    if rows.items.is_empty() {
         return Ok(());
     }
     match format {
         Format::Table { .. } => {
-            let mut lines: Vec<Vec<String>> = rows.rows.iter().map(|row| view.row(rows, row)).collect();
+            let mut lines: Vec<Vec<String>> = rows.items.iter().map(|row| view.row(rows, row)).collect();
             if headers {
                 lines.insert(0, view.header(rows));
             }
             output::print(&remembering(&lines, widths));
         }
         Format::Name => {
-            for row in &rows.rows {
+            for row in &rows.items {
                 let name = row["object"]["metadata"]["name"].as_str().unwrap_or_default();
                 output::line(&select::label(&rows.resource, name));
             }
         }
         format => {
-            for row in &rows.rows {
+            for row in &rows.items {
                 let mut object = select::complete(row["object"].clone(), &rows.resource);
                 without_managed_fields(&mut object);
                 let separator = if matches!(format, Format::Yaml) { "---\n" } else { "" };

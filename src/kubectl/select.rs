@@ -47,15 +47,13 @@ impl Scope {
 impl Selection {
     /// Where the object or the collection is.
     pub fn path(&self, connection: &Connection, scope: &Scope) -> String {
-        match &self.name {
-            Some(name) => self.resource.object(&connection.namespace, name),
-            None => {
-                let namespace = (!scope.all_namespaces).then_some(connection.namespace.as_str());
-                let query = scope.query();
-                let separator = if query.is_empty() { "" } else { "?" };
-                format!("{}{separator}{query}", self.resource.collection(namespace))
-            }
+        if let Some(name) = &self.name {
+            return self.resource.object(&connection.namespace, name);
         }
+        let namespace = (!scope.all_namespaces).then_some(connection.namespace.as_str());
+        let query = scope.query();
+        let separator = if query.is_empty() { "" } else { "?" };
+        format!("{}{separator}{query}", self.resource.collection(namespace))
     }
 }
 

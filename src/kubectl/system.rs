@@ -101,7 +101,9 @@ pub async fn api_resources(arguments: &Arguments) -> Outcome {
         _ => resources.sort_by(|left, right| (&left.group, &left.plural).cmp(&(&right.group, &right.plural))),
     }
     if arguments.value("output") == Some("name") {
-        resources.iter().for_each(|resource| output::line(&resource.qualified()));
+        for resource in &resources {
+            output::line(&resource.qualified());
+        }
         return Ok(0);
     }
     let wide = arguments.value("output") == Some("wide");
@@ -138,7 +140,9 @@ pub async fn api_versions(arguments: &Arguments) -> Outcome {
         versions.extend(served.map(|version| text(&version["groupVersion"])));
     }
     versions.sort();
-    versions.iter().for_each(|version| output::line(version));
+    for version in &versions {
+        output::line(version);
+    }
     Ok(0)
 }
 

@@ -86,16 +86,10 @@ impl Facts {
             _ => self.repository.rev_parse_single(revision).ok().map(gix::Id::detach),
         };
         let Some(id) = found else { return Ok(None) };
-        let Ok(commit) = self.repository.find_object(id).and_then(|object| Ok(object.peel_to_commit()?)) else {
+        let Ok(commit) = self.repository.find_object(id).and_then(gix::Object::peel_to_commit) else {
             return Ok(None);
         };
-        self.named(&commit, revision).map(Some)
-    }
-
-    fn named(&self, commit: &gix::Commit<'_>, label: &str) -> Result<Commit, GitError> {
-        let short: String = commit.id.to_string().chars().take(7).collect();
-        let title = commit.message()?.title.trim().to_str_lossy().into_owned();
-        Ok(Commit { id: commit.id, short, title, label: label.to_owned() })
+        named(&commit, revision).map(Some)
     }
 
     /// The name of the branch that is checked out; `None` where HEAD is detached.
@@ -124,7 +118,7 @@ impl Facts {
         match self.repository.try_find_reference(format!("refs/tags/{name}").as_str()) {
             Ok(Some(mut reference)) => {
                 let commit = reference.peel_to_commit()?;
-                self.named(&commit, name).map(Some)
+                named(&commit, name).map(Some)
             }
             _ => Ok(None),
         }
@@ -148,12 +142,12 @@ impl Facts {
     /// How many commits are reachable.
     pub fn count(&self, commit: &Commit) -> Result<usize, GitError> {
         let walk = self.repository.rev_walk([commit.id]).all()?;
-        Ok(walk.take(COMMITS_MAX).filter(Result::is_ok).count())
+        Ok(walk.take(COMMITS_MAX).flatten().count())
     }
 
     fn count_without(&self, commit: &Commit, hidden: &Commit) -> Result<usize, GitError> {
         let walk = self.repository.rev_walk([commit.id]).with_hidden([hidden.id]).all()?;
-        Ok(walk.take(COMMITS_MAX).filter(Result::is_ok).count())
+        Ok(walk.take(COMMITS_MAX).flatten().count())
     }
 
     /// The branch with the most commits, apart from one.
@@ -198,4 +192,10 @@ impl Facts {
         let content = std::fs::read(self.repository.workdir()?.join(path)).ok()?;
         Some(String::from_utf8_lossy(&content).into_owned())
     }
+}
+
+fn named(commit: &gix::Commit<'_>, label: &str) -> Result<Commit, GitError> {
+    let short: String = commit.id.to_string().chars().take(7).collect();
+    let title = commit.message()?.title.trim().to_str_lossy().into_owned();
+    Ok(Commit { id: commit.id, short, title, label: label.to_owned() })
 }

@@ -32,6 +32,7 @@ fn run(directory: &Path, script: &str) {
 
 const TWO_COMMITS: &str = "git init -q -b main\necho v1 > page\ncommit 'Add the page'\necho v2 > page\ncommit 'Say v2'";
 
+#[allow(clippy::unnecessary_wraps, reason = "the fields of a probe are optional")]
 fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }

@@ -78,12 +78,12 @@ pub async fn of(cluster: &Cluster, resource: &Resource, object: &Value) -> Resul
     }
     let trouble = pods::trouble(cluster, &resource.kind, object).await?;
     Ok(match trouble {
-        Some(trouble) => with_trouble(readiness, &trouble),
+        Some(trouble) => with_trouble(&readiness, &trouble),
         None => readiness,
     })
 }
 
-fn with_trouble(readiness: Readiness, trouble: &Trouble) -> Readiness {
+fn with_trouble(readiness: &Readiness, trouble: &Trouble) -> Readiness {
     let is = format!("{readiness}; {}", trouble.text);
     let hint = trouble.hint.clone();
     match readiness {

@@ -92,7 +92,6 @@ impl Subject<'_> {
                 simple::node(&mut text, object, pods["items"].as_array().map_or(&[], Vec::as_slice), lease.as_ref());
             }
             ("", "ServiceAccount") => simple::service_account(&mut text, object),
-            ("", "Event") => simple::any(&mut text, object),
             ("apps", "Deployment") => {
                 let sets = self.related("replicasets.apps", &selector_of(object)).await?;
                 controllers::deployment(&mut text, object, &sets);

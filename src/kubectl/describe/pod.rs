@@ -38,7 +38,9 @@ pub fn pod(text: &mut Text, object: &Value) {
         text.field(0, "IPs", "<none>");
     } else {
         text.line(0, "IPs:");
-        addresses.iter().for_each(|address| text.field(1, "IP", text_of(&address["ip"])));
+        for address in addresses {
+            text.field(1, "IP", text_of(&address["ip"]));
+        }
     }
     if let Some(owner) = controller(object) {
         text.field(0, "Controlled By", &owner);
