@@ -152,6 +152,8 @@ fn hold(port: u16) -> Option<OwnedFd> {
 }
 
 fn listen(socket: OwnedFd) -> std::io::Result<TcpListener> {
+    // Connections inherit this, and so do not keep the port from us while they linger after the listener has gone.
+    net::sockopt::set_socket_reuseaddr(&socket, true)?;
     net::listen(&socket, BACKLOG)?;
     let listener = std::net::TcpListener::from(socket);
     listener.set_nonblocking(true)?;
