@@ -5,6 +5,7 @@ use super::fault::Fault;
 
 /// What the options say, with the environment underneath.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Options {
     /// `--env`.
     pub environment: Option<String>,

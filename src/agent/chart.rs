@@ -79,7 +79,7 @@ impl Chart {
             chart.add(path, repository.read(full)?, project)?;
         }
         chart.complete_metadata(project);
-        chart.templates.sort_by(|one, other| one.name.cmp(&other.name));
+        chart.templates.sort_by(|one, other| helm_order(&one.name, &other.name));
         Ok(chart)
     }
 
@@ -129,7 +129,7 @@ impl Chart {
         }
     }
 
-    /// Renders every template that is no partial, in the order of their names.
+    /// Renders every template that is no partial; the answer is in the order of their names.
     ///
     /// # Errors
     /// Helm's text for what does not parse or fails.
@@ -147,7 +147,10 @@ impl Chart {
             ))
             .within(format!("render resources for chart {:?}", self.metadata.name))
         })?;
-        Ok(names.into_iter().zip(outputs).map(|(source, text)| Rendered { source, text }).collect())
+        let mut rendered: Vec<Rendered> =
+            names.into_iter().zip(outputs).map(|(source, text)| Rendered { source, text }).collect();
+        rendered.sort_by(|one, other| one.source.cmp(&other.source));
+        Ok(rendered)
     }
 
     fn context(&self, all_values: &Value, occasion: &Occasion, template: &str) -> Value {
@@ -221,4 +224,11 @@ impl Chart {
             files: self.files.iter().map(|(path, content)| File::new(path, content)).collect(),
         }
     }
+}
+
+/// The order in which Helm parses and renders templates, and so which mistake it tells first: the deepest path first,
+/// and among equals the last name.
+fn helm_order(one: &str, other: &str) -> std::cmp::Ordering {
+    let depth = |name: &str| name.matches('/').count();
+    depth(other).cmp(&depth(one)).then_with(|| other.cmp(one))
 }

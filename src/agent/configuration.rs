@@ -145,7 +145,7 @@ fn read_meta(
         configuration.namespace = text("namespace");
         configuration.release = text("helmRelease");
         if let Some(directory) = text("helmChartDir") {
-            configuration.chart_directory = directory.trim_start_matches("./").trim_end_matches('/').to_owned();
+            directory.trim_start_matches("./").trim_end_matches('/').clone_into(&mut configuration.chart_directory);
         }
     }
     Ok(())

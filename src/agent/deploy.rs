@@ -99,10 +99,10 @@ impl Deployment<'_> {
         let rollback_to = if auto_rollback { history.last_deployed().cloned() } else { None };
         let attempt = Attempt { track_all, show_failure: rollback_to.is_none() };
         let mut result = self.run(release.clone(), operations, history, attempt, &mut tracker, &mut report).await;
-        if let (Err(_), Some(target)) = (&result, rollback_to) {
-            if let Err(fault) = self.roll_back_after(&target, &mut tracker, &mut report).await {
-                result = result.map_err(|cause| Fault::invalid(format!("{cause}; roll back: {fault}")));
-            }
+        if let (Err(_), Some(target)) = (&result, rollback_to)
+            && let Err(fault) = self.roll_back_after(&target, &mut tracker, &mut report).await
+        {
+            result = result.map_err(|cause| Fault::invalid(format!("{cause}; roll back: {fault}")));
         }
         report.show(self.output);
         result.map_err(|fault| {

@@ -125,8 +125,10 @@ pub fn parse(text: &str, arguments: &BTreeMap<String, String>) -> Result<Dockerf
 
 fn unsupported(line: usize, what: &str) -> Fault {
     Fault::Unsupported {
-        what: format!("in a Dockerfile (line {line}): {what}"),
-        instead: Some("or let the real werf and Docker build it: `tutorial start --sandbox kind`".into()),
+        what: format!("line {line} of the Dockerfile: {what}"),
+        instead: Some(
+            "COPY files that are ready, or let the real werf and Docker build it: `tutorial start --sandbox kind`".into(),
+        ),
     }
 }
 
@@ -140,15 +142,12 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
             continue;
         }
         let (start, mut logical) = open.take().unwrap_or((index + 1, String::new()));
-        match trimmed.strip_suffix('\\') {
-            Some(part) => {
-                logical.push_str(part);
-                open = Some((start, logical));
-            }
-            None => {
-                logical.push_str(trimmed);
-                lines.push((start, logical));
-            }
+        if let Some(part) = trimmed.strip_suffix('\\') {
+            logical.push_str(part);
+            open = Some((start, logical));
+        } else {
+            logical.push_str(trimmed);
+            lines.push((start, logical));
         }
     }
     lines.extend(open);
@@ -287,8 +286,7 @@ fn substitute(text: &str, variables: &BTreeMap<String, String>) -> String {
             let end = inside.find(':').unwrap_or(inside.len());
             let value = variables.get(&inside[..end]).filter(|value| !value.is_empty());
             match (&inside[end..].get(..2), value) {
-                (Some(":-"), None) => filled.push_str(&inside[end + 2..]),
-                (Some(":+"), Some(_)) => filled.push_str(&inside[end + 2..]),
+                (Some(":-"), None) | (Some(":+"), Some(_)) => filled.push_str(&inside[end + 2..]),
                 (Some(":+"), None) => {}
                 (_, value) => filled.push_str(value.map_or("", String::as_str)),
             }
@@ -356,7 +354,7 @@ mod tests {
             let fault = parse(text, &BTreeMap::new()).expect_err(text).to_string();
             assert!(fault.contains(expected), "{fault}");
         };
-        check("FROM a\nRUN false", "(line 2): RUN, for it has no containers to run commands in: COPY what");
+        check("FROM a\nRUN false", "line 2 of the Dockerfile: RUN, for it has no containers to run commands in");
         check("FROM a\nFROM b", "a second FROM");
         check("FROM a\nCOPY --from=x a b", "COPY --from");
         check("FROM a\nADD https://example.org/x /x", "ADD of an address or an archive");

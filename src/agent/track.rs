@@ -79,6 +79,9 @@ impl<'a> Tracker<'a> {
         let mut followed: Vec<Followed> = targets.into_iter().map(Followed::new).collect();
         let start = Instant::now();
         let (mut shown_at, mut changed_at) = (start, start);
+        if !self.above.is_empty() {
+            self.show(&followed);
+        }
         loop {
             let mut failure = None;
             for one in followed.iter_mut().filter(|one| one.state == State::Waiting) {
@@ -248,6 +251,7 @@ impl Followed {
         let ready = readiness(&object);
         let first = !std::mem::replace(&mut self.looked, true);
         // What is ready at the first look was never waited for: its pods are nobody's concern.
+        let mut allowed = 1;
         let is_workload = object.pointer("/spec/selector").is_some() && object.pointer("/spec/template").is_some();
         // Until the controller has seen the change, the newest pods are those of the revision before.
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
@@ -258,10 +262,13 @@ impl Followed {
                 let events = pod_events(cluster, &self.target.namespace).await?;
                 self.errors.observe(&pods.pods, &events, jiff::Timestamp::now().as_second());
             }
-            self.pods = Some(pods);
+            allowed = pods.wanted.max(1);
+            // Pods that served all the time are not news.
+            if self.pods.is_some() || !pods.are_ready() {
+                self.pods = Some(pods);
+            }
         }
         self.last = object;
-        let allowed = self.pods.as_ref().map_or(1, |pods| pods.wanted.max(1));
         match ready {
             Ok(true) => self.state = State::Ready,
             Ok(false) if self.errors.count() <= allowed => {}

@@ -15,6 +15,13 @@ pub struct Pods {
     pub pods: Vec<Value>,
 }
 
+impl Pods {
+    /// Whether as many as are wanted are ready, and no others are there.
+    pub fn are_ready(&self) -> bool {
+        self.pods.len() as u64 == self.wanted && self.pods.iter().all(|pod| condition(pod, "Ready") == Some("True"))
+    }
+}
+
 /// Errors seen so far, of one workload's pods.
 #[derive(Debug, Clone, Default)]
 pub struct Errors {
