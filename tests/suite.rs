@@ -39,3 +39,5 @@ mod exactness;
 mod kubectl_builtin;
 #[path = "suite/rollouts.rs"]
 mod rollouts;
+#[path = "suite/werf.rs"]
+mod werf;

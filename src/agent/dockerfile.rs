@@ -127,7 +127,8 @@ fn unsupported(line: usize, what: &str) -> Fault {
     Fault::Unsupported {
         what: format!("line {line} of the Dockerfile: {what}"),
         instead: Some(
-            "COPY files that are ready, or let the real werf and Docker build it: `tutorial start --sandbox kind`".into(),
+            "COPY files that are ready, or let the real werf and Docker build it: `tutorial start --sandbox kind`"
+                .into(),
         ),
     }
 }

@@ -77,10 +77,8 @@ impl Operation {
 pub fn marked(resource: &Resource, owner: &Owner) -> Value {
     let mut object = resource.object.clone();
     let metadata = &mut object["metadata"];
-    if metadata.get("namespace").and_then(Value::as_str) == Some(owner.namespace) {
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.remove("namespace");
-        }
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.retain(|field, value| field != "namespace" || value.as_str() != Some(owner.namespace));
     }
     let annotations = [
         ("meta.helm.sh/release-name", Some(owner.release)),
@@ -114,7 +112,6 @@ pub fn decide(
         require_owned(identity, owner, &live)?;
     }
     match trial {
-        None => Ok(Action::Apply),
         Some(Ok(wanted)) if cleaned(&live) == cleaned(&wanted) => Ok(Action::Nothing),
         Some(Ok(wanted)) => Ok(Action::Update { live, wanted }),
         Some(Err(fault)) if is_immutable(&fault) => {
@@ -128,7 +125,7 @@ pub fn decide(
                 .within("build resource infos"))
         }
         Some(Err(fault @ Fault::Unreachable(_))) => Err(fault),
-        Some(Err(_)) => Ok(Action::Apply),
+        None | Some(Err(_)) => Ok(Action::Apply),
     }
 }
 

@@ -258,11 +258,11 @@ impl Followed {
         let is_seen = number("/status/observedGeneration") >= number("/metadata/generation");
         if is_workload && is_seen && !(first && ready == Ok(true)) {
             let pods = newest_pods(cluster, &self.target.namespace, &object).await?;
+            allowed = pods.wanted.max(1);
             if ready != Ok(true) {
                 let events = pod_events(cluster, &self.target.namespace).await?;
-                self.errors.observe(&pods.pods, &events, jiff::Timestamp::now().as_second());
+                self.errors.observe(&pods.pods, &events, jiff::Timestamp::now().as_second(), allowed + 1);
             }
-            allowed = pods.wanted.max(1);
             // Pods that served all the time are not news.
             if self.pods.is_some() || !pods.are_ready() {
                 self.pods = Some(pods);

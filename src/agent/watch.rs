@@ -91,16 +91,15 @@ pub fn pod_status(pod: &Value) -> String {
 }
 
 impl Errors {
-    /// Takes in what pods and events say at `now_s` (seconds since 1970). Events count from the second look on, so that
-    /// those of an earlier deployment do not.
-    pub fn observe(&mut self, pods: &[Value], events: &[Value], now_s: i64) {
+    /// Takes in what pods and events say at `now_s` (seconds since 1970); nobody counts further than `limit`.
+    pub fn observe(&mut self, pods: &[Value], events: &[Value], now_s: i64, limit: u64) {
         for pod in pods {
             let name = text(pod, "/metadata/name");
             let errors = self.pods.entry(name.to_owned()).or_default();
             errors.observe_containers(pod);
             let ignored_until = probe_errors_ignored_until_s(pod);
             for event in events.iter().filter(|event| concerns(event, pod)) {
-                errors.observe_event(event, ignored_until.is_none_or(|until| now_s < until));
+                errors.observe_event(event, ignored_until.is_none_or(|until| now_s < until), limit);
             }
         }
     }
@@ -135,7 +134,7 @@ impl PodErrors {
         }
     }
 
-    fn observe_event(&mut self, event: &Value, ignored: bool) {
+    fn observe_event(&mut self, event: &Value, ignored: bool, limit: u64) {
         let count = event
             .get("count")
             .and_then(Value::as_u64)
@@ -144,7 +143,10 @@ impl PodErrors {
         let before = self.events.insert(text(event, "/metadata/name").to_owned(), count).unwrap_or(0);
         if count > before && !ignored {
             let message = text(event, "/message").lines().next().unwrap_or_default();
-            self.add(count - before, format!("{}: {message}", text(event, "/reason")));
+            self.add(
+                (count - before).min(limit.saturating_sub(self.count)),
+                format!("{}: {message}", text(event, "/reason")),
+            );
         }
     }
 
@@ -232,7 +234,7 @@ mod tests {
             ("ImagePullBackOff", "y", 2),
             ("ErrImagePull", "x", 3),
         ] {
-            errors.observe(&[pod(reason, message)], &[], 0);
+            errors.observe(&[pod(reason, message)], &[], 0, 3);
             assert_eq!(errors.count(), count, "{reason}");
         }
     }
@@ -249,9 +251,9 @@ mod tests {
                    "involvedObject": {"uid": "u"}, "message": "Readiness probe failed: HTTP probe failed with statuscode: 404"})
         };
         let mut errors = Errors::default();
-        errors.observe(&[pod.clone()], &[event(2)], 12);
+        errors.observe(&[pod.clone()], &[event(2)], 12, 3);
         assert_eq!(errors.count(), 0);
-        errors.observe(&[pod.clone()], &[event(5)], 15);
+        errors.observe(&[pod.clone()], &[event(7)], 15, 3);
         assert_eq!(errors.count(), 3);
         let rows = workload_rows("Deployment/demo-app", State::Failed, &Pods { wanted: 2, pods: vec![pod] }, &errors);
         assert_eq!(rows[0].info, "Ready:0/2");

@@ -114,12 +114,9 @@ impl Set {
         if DEPTH.get() >= NESTING_MAX {
             return Err(format!("rendering template has a nested reference name: {name}: unable to execute template"));
         }
-        let mut template = match self.idle.borrow_mut().pop() {
-            Some(template) => Some(template),
-            None => None,
-        }
-        .map_or_else(|| self.template(), Ok)?;
-        template.name = name.to_owned();
+        let idle = self.idle.borrow_mut().pop();
+        let mut template = idle.map_or_else(|| self.template(), Ok)?;
+        name.clone_into(&mut template.name);
         DEPTH.set(DEPTH.get() + 1);
         let output = template.render(&Context::from(data));
         DEPTH.set(DEPTH.get() - 1);
@@ -208,7 +205,6 @@ fn command(text: &str, action: std::ops::Range<usize>, function: &str) -> (usize
     for (index, letter) in action_text[at..].char_indices() {
         match (quoted, letter) {
             (Some(quote), letter) if quote == letter => quoted = None,
-            (Some(_), _) => {}
             (None, '"' | '`') => quoted = Some(letter),
             (None, '(') => depth += 1,
             (None, ')') if depth > 0 => depth -= 1,

@@ -8,6 +8,7 @@ use gtmpl_ng::helm_functions::value_is_truthy as is_empty;
 use super::super::super::yaml;
 use super::{Answer, argument, exactly, fault, from_json, integer, is_nil, map, string, to_json as json};
 
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn to_yaml(arguments: &[Value]) -> Answer {
     Ok(Value::from(yaml::write(&json(argument(arguments, 0))).trim_end_matches('\n')))
 }
@@ -29,10 +30,12 @@ pub fn from_yaml_array(arguments: &[Value]) -> Answer {
         .map_or_else(|error| Value::Array(vec![Value::String(error)]), |value| from_json(&value)))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn to_json(arguments: &[Value]) -> Answer {
     Ok(Value::String(json(argument(arguments, 0)).to_string()))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn to_pretty_json(arguments: &[Value]) -> Answer {
     Ok(Value::String(format!("{:#}", json(argument(arguments, 0)))))
 }

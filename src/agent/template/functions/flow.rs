@@ -10,10 +10,7 @@ use super::{Answer, argument, exactly, fault, integer, is_nil, map, string, type
 
 /// `.a.b`, rewritten: the site's number, the receiver, the fields. A missing key is nil, a field of nil fails.
 pub fn fields(arguments: &[Value]) -> Answer {
-    let (site, receiver, names) = match arguments {
-        [site, receiver, names @ ..] => (site, receiver, names),
-        _ => return fault("no receiver"),
-    };
+    let [site, receiver, names @ ..] = arguments else { return fault("no receiver") };
     let mut value = receiver;
     for name in names {
         let Value::String(name) = name else { return fault("no name") };
@@ -99,6 +96,7 @@ pub fn default(arguments: &[Value]) -> Answer {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn empty(arguments: &[Value]) -> Answer {
     Ok(Value::Bool(is_empty(argument(arguments, 0))))
 }
@@ -194,6 +192,7 @@ pub fn hello(_arguments: &[Value]) -> Answer {
     Ok(Value::from("Hello!"))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn type_of(arguments: &[Value]) -> Answer {
     Ok(Value::from(type_name(argument(arguments, 0))))
 }
@@ -212,6 +211,7 @@ fn kind_name(value: &Value) -> &'static str {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn kind_of(arguments: &[Value]) -> Answer {
     Ok(Value::from(kind_name(argument(arguments, 0))))
 }
