@@ -344,7 +344,7 @@ pub async fn dismiss(options: &Options, output: &Output) -> Result<u8, Fault> {
         output.line(&format!("Skipped {} uninstall: no release found", session.named()));
         return delete_namespace(&session, &cluster).await;
     };
-    output.line(&format!("Deleting release {release:?}"));
+    output.line(&format!("Deleting {}", session.named()));
     let mut resources: Vec<Identity> = parse_manifest(&last.manifest).iter().map(Resource::identity).collect();
     resources.sort_by_key(|identity| uninstall_order(&identity.kind));
     let mut doomed = Vec::new();

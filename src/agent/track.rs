@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::manifest::Identity;
 use super::output::Output;
 use super::progress::{Row, State, table};
-use super::watch::{Errors, Pods, readiness, workload_rows};
+use super::watch::{Errors, Pods, is_present_set, readiness, workload_rows};
 
 /// How often a table is shown while waiting.
 const TABLE_PERIOD: Duration = Duration::from_secs(5);
@@ -253,11 +253,11 @@ impl Followed {
         // What is ready at the first look was never waited for: its pods are nobody's concern.
         let mut allowed = 1;
         let is_workload = object.pointer("/spec/selector").is_some() && object.pointer("/spec/template").is_some();
-        // Until the controller has seen the change, the newest pods are those of the revision before.
+        // Until the controller has seen the change, the pods are those of the revision before.
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         let is_seen = number("/status/observedGeneration") >= number("/metadata/generation");
         if is_workload && is_seen && !(first && ready == Ok(true)) {
-            let pods = newest_pods(cluster, &self.target.namespace, &object).await?;
+            let pods = present_pods(cluster, &self.target.namespace, &object).await?;
             allowed = pods.wanted.max(1);
             if ready != Ok(true) {
                 let events = pod_events(cluster, &self.target.namespace).await?;
@@ -283,8 +283,8 @@ impl Followed {
     }
 }
 
-/// The pods of a workload's newest revision, oldest first.
-async fn newest_pods(cluster: &Cluster, namespace: &str, workload: &Value) -> Result<Pods, Fault> {
+/// The pods of a workload as it is to be now, oldest first.
+async fn present_pods(cluster: &Cluster, namespace: &str, workload: &Value) -> Result<Pods, Fault> {
     let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let selector: Vec<String> = labels
         .into_iter()
@@ -300,13 +300,8 @@ async fn newest_pods(cluster: &Cluster, namespace: &str, workload: &Value) -> Re
     let mut owner = uid.to_owned();
     if workload.get("kind").and_then(Value::as_str) == Some("Deployment") {
         let sets = cluster.list(&format!("/apis/apps/v1/namespaces/{namespace}/replicasets?{query}")).await?;
-        let revision = |set: &Value| -> u64 {
-            let annotations = set.pointer("/metadata/annotations");
-            let text = annotations.and_then(|all| all.get("deployment.kubernetes.io/revision")?.as_str());
-            text.and_then(|text| text.parse().ok()).unwrap_or(0)
-        };
-        let newest = sets.iter().filter(|set| owned(set, uid)).max_by_key(|set| revision(set));
-        newest.and_then(|set| set.pointer("/metadata/uid")?.as_str()).unwrap_or_default().clone_into(&mut owner);
+        let present = sets.iter().find(|set| owned(set, uid) && is_present_set(workload, set));
+        present.and_then(|set| set.pointer("/metadata/uid")?.as_str()).unwrap_or_default().clone_into(&mut owner);
     }
     let mut pods = cluster.list(&format!("/api/v1/namespaces/{namespace}/pods?{query}")).await?;
     pods.retain(|pod| owned(pod, &owner) && pod.pointer("/metadata/deletionTimestamp").is_none());

@@ -22,10 +22,33 @@ impl Pods {
     }
 }
 
+/// Whether a ReplicaSet is a Deployment's present one: its pods are made from the same template.
+pub fn is_present_set(deployment: &Value, set: &Value) -> bool {
+    let mut template = set.pointer("/spec/template").cloned().unwrap_or_default();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    deployment.pointer("/spec/template").map(without_nulls) == Some(without_nulls(&template))
+}
+
+/// The value without the nulls that some answers carry (`creationTimestamp`).
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
 /// Errors seen so far, of one workload's pods.
 #[derive(Debug, Clone, Default)]
 pub struct Errors {
     pods: HashMap<String, PodErrors>,
+    looked: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -93,13 +116,15 @@ pub fn pod_status(pod: &Value) -> String {
 impl Errors {
     /// Takes in what pods and events say at `now_s` (seconds since 1970); nobody counts further than `limit`.
     pub fn observe(&mut self, pods: &[Value], events: &[Value], now_s: i64, limit: u64) {
+        // What probes said before the first look is an earlier deployment's.
+        let first = !std::mem::replace(&mut self.looked, true);
         for pod in pods {
             let name = text(pod, "/metadata/name");
             let errors = self.pods.entry(name.to_owned()).or_default();
             errors.observe_containers(pod);
             let ignored_until = probe_errors_ignored_until_s(pod);
             for event in events.iter().filter(|event| concerns(event, pod)) {
-                errors.observe_event(event, ignored_until.is_none_or(|until| now_s < until), limit);
+                errors.observe_event(event, first || ignored_until.is_none_or(|until| now_s < until), limit);
             }
         }
     }
@@ -224,6 +249,18 @@ mod tests {
     }
 
     #[test]
+    fn the_present_replica_set_has_the_deployments_template() {
+        let deployment = json!({"spec": {"template": {"metadata": {"labels": {"app": "a"}}, "spec": {"x": 1}}}});
+        let set = |x: u64| {
+            json!({"spec": {"template": {
+                "metadata": {"creationTimestamp": null, "labels": {"app": "a", "pod-template-hash": "h"}}, "spec": {"x": x}
+            }}})
+        };
+        assert!(is_present_set(&deployment, &set(1)));
+        assert!(!is_present_set(&deployment, &set(2)));
+    }
+
+    #[test]
     fn every_new_waiting_reason_is_an_error() {
         let pod = |reason: &str, message: &str| json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "web", "state": {"waiting": {"reason": reason, "message": message}}}]}});
         let mut errors = Errors::default();
@@ -251,9 +288,9 @@ mod tests {
                    "involvedObject": {"uid": "u"}, "message": "Readiness probe failed: HTTP probe failed with statuscode: 404"})
         };
         let mut errors = Errors::default();
-        errors.observe(&[pod.clone()], &[event(2)], 12, 3);
+        errors.observe(std::slice::from_ref(&pod), &[event(2)], 12, 3);
         assert_eq!(errors.count(), 0);
-        errors.observe(&[pod.clone()], &[event(7)], 15, 3);
+        errors.observe(std::slice::from_ref(&pod), &[event(7)], 15, 3);
         assert_eq!(errors.count(), 3);
         let rows = workload_rows("Deployment/demo-app", State::Failed, &Pods { wanted: 2, pods: vec![pod] }, &errors);
         assert_eq!(rows[0].info, "Ready:0/2");
