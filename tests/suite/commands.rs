@@ -45,6 +45,7 @@ const DIFFERENCES: &[(usize, &str)] = &[
     (133, KINDS),
     (134, "another build of kubectl words it otherwise"),
     (138, OTHERS),
+    (147, TIMES),
     (149, TIMES),
     (154, OTHERS),
 ];
