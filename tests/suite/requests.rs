@@ -73,7 +73,7 @@ pub fn normalize(value: &mut Value, key: &str) {
             }
         }
         Value::Number(_) if key == "nodePort" => {
-            let chosen = value.as_i64().is_some_and(|port| port > 30_100);
+            let chosen = value.as_i64().is_some_and(|port| port != 30_090);
             if chosen {
                 *value = "<chosen>".into();
             }
@@ -94,7 +94,7 @@ fn placeholders(text: &str) -> String {
             (r"current: \d+", "current: <revision>"),
             (r"^\d+\.\d+\.\d+\.\d+:\d+$", "<address>"),
             (r"10\.96\.\d+\.\d+", "<address>"),
-            (r"80:3[12]\d{3}/TCP", "80:<chosen>/TCP"),
+            (r"80:3(?:[12]\d{3}|0[1-9]\d\d|008\d|009[1-9])/TCP", "80:<chosen>/TCP"),
             (r"^\d+[smh](\d+[sm])?$", "<age>"),
             (r"\bd-[0-9a-z]{8,10}\b", "d-<hash>"),
             (r"pod-template-hash=[0-9a-z]{8,10}", "pod-template-hash=<hash>"),

@@ -143,7 +143,8 @@ fn a_null_that_the_kubelet_writes_stays() {
         "spec": {"nodeName": "n", "containers": [{"name": "a", "image": "i"}]},
     });
     let mut pod = registry.create(kind("Pod"), pod, &writer()).unwrap().value();
-    let condition = json!({"type": "Ready", "status": "True", "lastProbeTime": null});
+    let condition =
+        json!({"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": "2026-01-01T00:00:00Z"});
     pod["status"]["conditions"] = json!([condition]);
     let written = registry.update(kind("Pod"), pod, &writer().status()).unwrap().value();
     assert_eq!(written["status"]["conditions"], json!([condition]));
