@@ -53,9 +53,19 @@ async fn replay_one(server: &Server, recorded: &Value) -> Vec<String> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_file() {
-    let Ok(path) = std::env::var("EXACT") else { return };
-    let (same, wrong) = replay(&std::fs::read_to_string(path).expect("readable")).await;
+/// At least so many answers are the same; the differences are printed.
+async fn check(recorded: &str, same_min: usize) {
+    let (same, wrong) = replay(recorded).await;
     println!("{same} same, {} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(same >= same_min, "{same} answers are the same, {same_min} were");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defaults_validation_and_decoding() {
+    check(include_str!("../golden/exactness/admission.jsonl"), 470).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patches_and_server_side_apply() {
+    check(include_str!("../golden/exactness/patches.jsonl"), 260).await;
 }
