@@ -112,7 +112,7 @@ pub fn paragraph(text: &str, ui: &Ui) -> String {
 pub fn next_hint(hints: &[Hint], failing: &[String], shown: &BTreeSet<usize>) -> Option<usize> {
     let applies = |hint: &Hint| hint.when.as_ref().is_none_or(|name| failing.contains(name));
     let applying = || hints.iter().enumerate().filter(|(_, hint)| applies(hint)).map(|(number, _)| number);
-    applying().find(|number| !shown.contains(number)).or_else(|| applying().last())
+    applying().find(|number| !shown.contains(number)).or_else(|| applying().next_back())
 }
 
 /// Where the learner stands, as one line with a bar.
