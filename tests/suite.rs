@@ -41,3 +41,6 @@ mod kubectl_builtin;
 mod rollouts;
 #[path = "suite/werf.rs"]
 mod werf;
+
+#[path = "suite/mistakes.rs"]
+mod mistakes;

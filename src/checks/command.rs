@@ -51,7 +51,7 @@ pub async fn observe(probe: &CommandProbe, context: &Context) -> Finding {
     };
     let mut expectations = Vec::new();
     if let Some(wanted) = wanted_exit {
-        let expected = format!("`{}` exits {wanted}", one_line(&probe.run));
+        let expected = format!("`{}` to exit {wanted}", one_line(&probe.run));
         expectations.push(if exit == wanted {
             Expectation::met(expected, format!("it exits {exit}"))
         } else {
@@ -63,7 +63,7 @@ pub async fn observe(probe: &CommandProbe, context: &Context) -> Finding {
         [("prints", &probe.stdout_matches, &outcome.stdout), ("complains", &probe.stderr_matches, &outcome.stderr)];
     for (verb, pattern, text) in streams {
         let Some(pattern) = pattern else { continue };
-        let expected = format!("`{}` {verb} /{pattern}/", one_line(&probe.run));
+        let expected = format!("`{}` to {} /{pattern}/", one_line(&probe.run), verb.trim_end_matches('s'));
         let Ok(regex) = Regex::new(pattern) else {
             return Finding::broken(expected, format!("/{pattern}/ is no regular expression"));
         };
@@ -91,12 +91,12 @@ pub async fn observe_script(script: &str, context: &Context) -> Finding {
     };
     let observed = observation(script, &outcome);
     let finding = match outcome.ending {
-        Ending::Exit(0) => Finding::passed("the lesson's script succeeds", "it does"),
+        Ending::Exit(0) => Finding::passed("the lesson's script to succeed", "it does"),
         Ending::Exit(126 | 127) | Ending::Signal(_) | Ending::TimeLimit => unfit(&outcome),
         Ending::Exit(code) => {
             let printed = last_lines(&[outcome.stdout.as_str(), outcome.stderr.as_str()].concat(), 4);
             let actual = if printed.is_empty() { format!("it exits {code}") } else { printed };
-            Finding::failed("the lesson's script succeeds", actual, "")
+            Finding::failed("the lesson's script to succeed", actual, "")
         }
     };
     finding.observing(observed)
@@ -111,12 +111,12 @@ fn unfit(outcome: &Outcome) -> Finding {
         Ending::Signal(number) => format!("it was ended by signal {number}"),
         Ending::TimeLimit => format!("it did not end within {} s", TIME_MAX.as_secs()),
     };
-    Finding::broken("the lesson's command runs", format!("{how}{}", said(outcome)))
+    Finding::broken("the lesson's command to run", format!("{how}{}", said(outcome)))
 }
 
 fn no_shell(error: &std::io::Error) -> Finding {
     Finding::unreachable(
-        "the lesson's command runs",
+        "the lesson's command to run",
         format!("sh could not be started: {error}"),
         "`tutorial doctor` says what is missing",
     )

@@ -106,15 +106,15 @@ fn present(probe: &FileProbe, content: &str) -> Finding {
     let path = &probe.path;
     let mut expectations = Vec::new();
     if let Some(part) = &probe.contains {
-        expectations.push(contains(&format!("{path} contains `{part}`"), part, content));
+        expectations.push(contains(&format!("{path} to contain `{part}`"), part, content));
     }
     if let Some(part) = &probe.not_contains {
-        expectations.push(lacks(&format!("{path} does not contain `{part}`"), part, content));
+        expectations.push(lacks(&format!("{path} not to contain `{part}`"), part, content));
     }
     if let Some(pattern) = &probe.matches {
         match Regex::new(pattern) {
-            Ok(regex) => expectations.push(matches(&format!("{path} matches /{pattern}/"), &regex, content)),
-            Err(error) => return Finding::broken(format!("{path} matches /{pattern}/"), error.to_string()),
+            Ok(regex) => expectations.push(matches(&format!("{path} to match /{pattern}/"), &regex, content)),
+            Err(error) => return Finding::broken(format!("{path} to match /{pattern}/"), error.to_string()),
         }
     }
     if expectations.is_empty() {

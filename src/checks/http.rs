@@ -58,18 +58,18 @@ fn decide(probe: &HttpProbe, answer: Result<Answer, HttpError>) -> Finding {
     let must_not_answer = probe.unreachable == Some(true);
     let answer = match answer {
         Ok(answer) => answer,
-        Err(HttpError::Url(why)) => return Finding::broken(format!("{url} answers"), why),
+        Err(HttpError::Url(why)) => return Finding::broken(format!("{url} to answer"), why),
         Err(error @ (HttpError::Refused | HttpError::Connect(_))) if must_not_answer => {
-            return Finding::passed(format!("nothing answers at {url}"), error.to_string());
+            return Finding::passed(format!("nothing to answer at {url}"), error.to_string());
         }
         Err(error) => {
-            let expected = if must_not_answer { format!("nothing answers at {url}") } else { expected_of(probe) };
+            let expected = if must_not_answer { format!("nothing to answer at {url}") } else { expected_of(probe) };
             return Finding::failed(expected, error.to_string(), hint_of(&error));
         }
     };
     if must_not_answer {
         return Finding::failed(
-            format!("nothing answers at {url}"),
+            format!("nothing to answer at {url}"),
             format!("it answers {}: {}", status_text(answer.status), excerpt(&answer.body)),
             "`kubectl get services -A` lists who serves there",
         );
@@ -86,8 +86,8 @@ fn expectations(probe: &HttpProbe, answer: &Answer) -> Vec<Expectation> {
         None => answer.status < 400,
     };
     let expected = match probe.status {
-        Some(status) => format!("{url} answers {}", status_text(status)),
-        None => format!("{url} answers"),
+        Some(status) => format!("{url} to answer {}", status_text(status)),
+        None => format!("{url} to answer"),
     };
     let mut actual = format!("it answers {}", status_text(answer.status));
     if let Some(location) = &answer.location {
@@ -106,7 +106,7 @@ fn expectations(probe: &HttpProbe, answer: &Answer) -> Vec<Expectation> {
         return expectations;
     }
     if let Some(part) = &probe.contains {
-        let found = file::contains(&format!("{url} contains `{part}`"), part, &answer.body);
+        let found = file::contains(&format!("{url} to contain `{part}`"), part, &answer.body);
         let found = if found.met || answer.body.trim().is_empty() {
             found
         } else {
@@ -116,7 +116,7 @@ fn expectations(probe: &HttpProbe, answer: &Answer) -> Vec<Expectation> {
         expectations.push(found);
     }
     if let Some(part) = &probe.not_contains {
-        let expected = format!("{url} does not contain `{part}`");
+        let expected = format!("{url} not to contain `{part}`");
         expectations.push(match answer.body.lines().find(|line| line.contains(part.as_str())) {
             Some(line) => Expectation::unmet(
                 expected,
@@ -140,8 +140,8 @@ fn page_without(nearest: &str, body: &str) -> String {
 
 fn expected_of(probe: &HttpProbe) -> String {
     let mut text = match probe.status {
-        Some(status) => format!("{} answers {}", probe.url, status_text(status)),
-        None => format!("{} answers", probe.url),
+        Some(status) => format!("{} to answer {}", probe.url, status_text(status)),
+        None => format!("{} to answer", probe.url),
     };
     if let Some(part) = &probe.contains {
         text.push_str(&format!(" with `{part}`"));

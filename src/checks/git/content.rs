@@ -69,6 +69,12 @@ fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Resu
         let current = facts.head_branch()?;
         let elsewhere = current.filter(|branch| *branch != commit.label && commit.label != "HEAD");
         if let Some(branch) = elsewhere {
+            let on_other = facts.resolve(&branch)?.map(|tip| facts.has_path(&tip, path)).transpose()? == Some(true);
+            if on_other {
+                let actual = format!("{path} is committed on {branch}, but not on {}", commit.label);
+                let hint = format!("`git checkout {}` and `git merge {branch}` bring it over", commit.label);
+                return Ok(Expectation::unmet(expected, actual, hint));
+            }
             let hint = format!("you are on {branch}: was it committed there? `git checkout {}` first", commit.label);
             return Ok(Expectation::unmet(expected, actual, hint));
         }
@@ -90,7 +96,7 @@ fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Resu
 }
 
 fn file_matches(facts: &Facts, commit: &Commit, path: &str, pattern: &str) -> Result<Expectation, GitError> {
-    let expected = format!("{path} on {} matches /{pattern}/", commit.label);
+    let expected = format!("{path} on {} to match /{pattern}/", commit.label);
     let Ok(regex) = Regex::new(pattern) else {
         return Err(GitError(format!("/{pattern}/ is no regular expression")));
     };

@@ -260,8 +260,8 @@ fn what_a_commit_holds() {
         &format!("{TWO_COMMITS}\ngit checkout -q -b other; echo x > werf.yaml; commit w"),
         &holds("werf.yaml"),
         Err((
-            "werf.yaml is in your folder, but not in # (Say v2)",
-            "you are on other: was it committed there? `git checkout main` first",
+            "werf.yaml is committed on other, but not on main",
+            "`git checkout main` and `git merge other` bring it over",
         )),
     );
     let matches = |pattern: &str| GitProbe {
