@@ -95,7 +95,7 @@ fn a_reset_too_far() {
         &[
             "1 commit before it: too far back",
             "goes forward again; `git reflog` lists where it was",
-            "revision 2 is failed; pod demo-app-",
+            "is failed; pod demo-app-",
             "Readiness probe failed: HTTP probe failed with statuscode: 404",
         ],
     );
