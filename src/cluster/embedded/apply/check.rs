@@ -128,13 +128,12 @@ fn walk_atomic(field_type: &FieldType, value: &Value, path: &mut Vec<Step>, erro
         (FieldType::Struct(name), Value::Object(map)) => {
             let definition = definition(name);
             for (name, child) in map {
-                match definition.and_then(|definition| definition.field(name)) {
-                    Some(field) => descend(Step::Field(name.clone()), &field.field_type, child, path, errors),
-                    None => {
-                        path.push(Step::Field(name.clone()));
-                        errors.push(format!("{}: field not declared in schema", path_text(path)));
-                        path.pop();
-                    }
+                if let Some(field) = definition.and_then(|definition| definition.field(name)) {
+                    descend(Step::Field(name.clone()), &field.field_type, child, path, errors);
+                } else {
+                    path.push(Step::Field(name.clone()));
+                    errors.push(format!("{}: field not declared in schema", path_text(path)));
+                    path.pop();
                 }
             }
         }

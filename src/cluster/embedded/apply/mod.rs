@@ -61,13 +61,13 @@ pub fn apply(
         update(kind, &go::zero_object(kind), &base, &mut managers, &before);
     }
     let merged = typed::merge(shape, Some(&base), Some(applied)).unwrap_or_else(|| json!({}));
-    let set = not_ignored(kind, typed::fields_of(shape, applied), manager.subresource);
+    let set = not_ignored(kind, &typed::fields_of(shape, applied), manager.subresource);
     let last = managers.replace_applied(manager, &kind.api_version(), set);
     let mut result = prune(shape, merged, &last, &managers.owned());
 
     let difference = typed::compare(shape, Some(&base), Some(&result));
-    let changed = not_reset(kind, difference.changed, manager.subresource);
-    let removed = not_reset(kind, difference.removed, manager.subresource);
+    let changed = not_reset(kind, &difference.changed, manager.subresource);
+    let removed = not_reset(kind, &difference.removed, manager.subresource);
     let conflicts = managers.conflicts(&changed, manager);
     if !conflicts.is_empty() && !force && !may_take_over(kind, &base, manager, &conflicts) {
         return Err(managers.conflict_status(&conflicts));
@@ -108,12 +108,12 @@ pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, 
 fn update(kind: &'static Kind, base: &Value, new: &Value, managers: &mut Managers, manager: &Manager<'_>) {
     let shape = Shape::Struct(kind.definition());
     let difference = typed::compare(shape, Some(base), Some(new));
-    let changed = not_reset(kind, difference.changed, manager.subresource);
-    let removed = not_reset(kind, difference.removed, manager.subresource);
+    let changed = not_reset(kind, &difference.changed, manager.subresource);
+    let removed = not_reset(kind, &difference.removed, manager.subresource);
     let conflicts = managers.overlaps(&changed);
     managers.take_away(&conflicts);
     managers.drop_what_is_gone(&removed, None);
-    managers.add_updated(manager, &kind.api_version(), &not_ignored(kind, changed, manager.subresource));
+    managers.add_updated(manager, &kind.api_version(), &not_ignored(kind, &changed, manager.subresource));
 }
 
 /// Takes the managed fields that the object states; `None` where it states none.
@@ -151,7 +151,7 @@ fn keep_last_applied(result: &mut Value, applied: &Value, manager: &Manager<'_>)
 }
 
 /// Without what a write by this subresource cannot change: the other half of a status split.
-fn not_reset(kind: &Kind, set: FieldSet, subresource: &str) -> FieldSet {
+fn not_reset(kind: &Kind, set: &FieldSet, subresource: &str) -> FieldSet {
     let field = |name: &str| Step::Field(name.into());
     let mut reset = FieldSet::default();
     if subresource == "status" {
@@ -171,7 +171,7 @@ fn not_reset(kind: &Kind, set: FieldSet, subresource: &str) -> FieldSet {
 }
 
 /// Without the fields that nobody can manage: an object's identity, and what the subresource resets.
-fn not_ignored(kind: &Kind, set: FieldSet, subresource: &str) -> FieldSet {
+fn not_ignored(kind: &Kind, set: &FieldSet, subresource: &str) -> FieldSet {
     let field = |name: &str| Step::Field(name.into());
     let mut identity = FieldSet::default();
     for name in ["apiVersion", "kind", "metadata"] {

@@ -136,7 +136,7 @@ impl Difference {
         Self { changed: FieldSet::default(), removed: FieldSet { member: true, ..FieldSet::default() } }
     }
 
-    fn add(&mut self, step: &Step, inner: Self) {
+    fn add(&mut self, step: &Step, inner: &Self) {
         if !inner.changed.is_empty() {
             let place = self.changed.children.entry(step.clone()).or_default();
             *place = place.union(&inner.changed);
@@ -182,16 +182,16 @@ fn compare_item(shape: Shape<'_>, step: &Step, old: &Children<'_>, new: &Childre
     let (left_count, right_count) = (count(old, left), count(new, right));
     let (left, right) = (left.map(|index| old[index].1), right.map(|index| new[index].1));
     match (left_count, right_count) {
-        (0 | 1, 0 | 1) => difference.add(step, compare(shape, left, right)),
+        (0 | 1, 0 | 1) => difference.add(step, &compare(shape, left, right)),
         (0 | 1, _) => {
-            difference.add(step, compare(shape, left, None));
-            difference.add(step, Difference::changed());
+            difference.add(step, &compare(shape, left, None));
+            difference.add(step, &Difference::changed());
         }
         (_, 0 | 1) => {
-            difference.add(step, compare(shape, None, right));
-            difference.add(step, Difference::removed());
+            difference.add(step, &compare(shape, None, right));
+            difference.add(step, &Difference::removed());
         }
-        _ if values(old) != values(new) => difference.add(step, Difference::changed()),
+        _ if values(old) != values(new) => difference.add(step, &Difference::changed()),
         _ => {}
     }
 }
