@@ -133,7 +133,7 @@ async fn create_all(process: &Process, path: &'static str, object: fn(usize) -> 
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    OBJECTS as f64 / began.elapsed().as_secs_f64()
+    f64::from(u32::try_from(OBJECTS).expect("a few thousand")) / began.elapsed().as_secs_f64()
 }
 
 fn config_map(number: usize) -> Value {

@@ -35,6 +35,9 @@ impl Status {
     }
 
     /// The body of the answer.
+    ///
+    /// # Panics
+    /// Never: what is made here is an object.
     pub fn to_value(&self) -> Value {
         let mut body = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

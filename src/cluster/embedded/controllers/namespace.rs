@@ -65,7 +65,7 @@ pub fn terminate(namespace: &Value, content: &[Content], now: Timestamp) -> Vec<
     let mut updated = namespace.clone();
     updated["status"]["conditions"] = conditions(namespace, &remaining, now).into();
     let told = updated["status"] == namespace["status"];
-    if changes.is_empty() && !told || !remaining.is_empty() && !told {
+    if !told && (changes.is_empty() || !remaining.is_empty()) {
         changes.push(Change::update_status(kind(), updated));
     }
     if content.is_empty() {

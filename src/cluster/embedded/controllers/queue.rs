@@ -1,6 +1,6 @@
 //! What is to be looked at: each key once, in order; some of them only later.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// One thing that a controller looks at.
@@ -53,7 +53,7 @@ impl Key {
 pub struct Queue {
     now: [VecDeque<Key>; 3],
     waiting: HashSet<Key>,
-    later: BTreeMap<(Instant, Key), ()>,
+    later: BTreeSet<(Instant, Key)>,
     due: HashMap<Key, Instant>,
     failures: HashMap<Key, u32>,
 }
@@ -80,19 +80,19 @@ impl Queue {
             self.later.remove(&(before, key.clone()));
         }
         self.due.insert(key.clone(), at);
-        self.later.insert((at, key), ());
+        self.later.insert((at, key));
     }
 
     /// The time at which the next key is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.later.keys().next().map(|(at, _)| *at)
+        self.later.first().map(|(at, _)| *at)
     }
 
     /// Moves what is due to what is to be looked at now.
     pub fn wake(&mut self, now: Instant) {
-        while let Some(((at, key), ())) = self.later.pop_first() {
+        while let Some((at, key)) = self.later.pop_first() {
             if at > now {
-                self.later.insert((at, key), ());
+                self.later.insert((at, key));
                 return;
             }
             self.due.remove(&key);

@@ -97,7 +97,9 @@ fn route_replica_set(entry: &Entry, registry: &Registry, queue: &mut Queue) {
     queue.push(replica_set(entry));
     if entry.owners.is_empty() {
         let all = registry.list(super::deployment::kind(), Some(&entry.namespace));
-        all.iter().for_each(|entry| queue.push(deployment(entry)));
+        for entry in &all {
+            queue.push(deployment(entry));
+        }
     }
     for owner in entry.owners.iter().filter_map(|uid| registry.by_uid(uid)) {
         if owner.kind.name == "Deployment" {

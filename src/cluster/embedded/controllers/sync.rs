@@ -98,10 +98,10 @@ impl Syncing {
             self.progress.remove(uid);
             return None;
         };
-        if let Some((known, at)) = self.progress.get(uid) {
-            if known == condition {
-                return Some(*at);
-            }
+        if let Some((known, at)) = self.progress.get(uid)
+            && known == condition
+        {
+            return Some(*at);
         }
         let written = object::time(condition, "/lastUpdateTime")?;
         let at = if now.duration_since(written) < JUST_NOW { now } else { written };
@@ -244,7 +244,7 @@ impl Syncing {
 
     /// Deletes events that have grown old; answers when the next one has.
     fn forget_events(&self, now: Timestamp) -> Option<Timestamp> {
-        let Some(kind) = schema::by_kind("v1", "Event") else { return None };
+        let kind = schema::by_kind("v1", "Event")?;
         let mut next = now.checked_add(EVENTS_KEPT).ok()?;
         for entry in self.registry.list(kind, None) {
             let event = entry.value();

@@ -58,10 +58,10 @@ pub async fn ensure_running(spec: &ClusterSpec, program: &Path) -> Result<Connec
     files.create()?;
     let deadline = Instant::now() + START_TIME_MAX;
     let _starting = lock_start(&files, deadline).await?;
-    if let Some(running) = answering(&files) {
-        if fits(&running) {
-            return Ok(running.connection);
-        }
+    if let Some(running) = answering(&files)
+        && fits(&running)
+    {
+        return Ok(running.connection);
     }
     end(&files).await?;
     files.remove("failure.json")?;

@@ -86,6 +86,9 @@ pub struct Reported {
 
 impl Reported {
     /// An error with its causes and its hint.
+    ///
+    /// # Panics
+    /// Never: there is at least the error itself.
     pub fn of(error: impl Explain) -> Self {
         let failure = Failure::from(error);
         let mut messages: Vec<String> = failure.causes;

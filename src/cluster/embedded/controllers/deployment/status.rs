@@ -200,13 +200,13 @@ pub fn condition(condition_type: &str, state: &str, reason: &str, message: &str,
 /// Sets a condition, which then is the last; one of the same state and reason stays as it is.
 pub fn set_condition(status: &mut Value, mut condition: Value) {
     let condition_type = condition["type"].as_str().unwrap_or_default().to_owned();
-    if let Some(before) = object::condition(status, &condition_type) {
-        if before["status"] == condition["status"] {
-            if before["reason"] == condition["reason"] {
-                return;
-            }
-            condition["lastTransitionTime"] = before["lastTransitionTime"].clone();
+    if let Some(before) = object::condition(status, &condition_type)
+        && before["status"] == condition["status"]
+    {
+        if before["reason"] == condition["reason"] {
+            return;
         }
+        condition["lastTransitionTime"] = before["lastTransitionTime"].clone();
     }
     remove_condition(status, &condition_type);
     match status.get_mut("conditions").and_then(Value::as_array_mut) {
