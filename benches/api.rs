@@ -1,6 +1,7 @@
 //! The embedded API's figures: writes a second over TLS, a list of 5,000 pods, the delay to 100 watchers, memory with
 //! 10,000 objects, readiness after a restart with them. Client and server share the machine; the server is a process
 //! of its own (this program again), so that its memory is its own. Run with `cargo bench --bench api`.
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
