@@ -8,6 +8,8 @@ mod author;
 mod background;
 #[path = "suite/course.rs"]
 mod course;
+#[path = "suite/proof.rs"]
+mod proof;
 #[path = "suite/render.rs"]
 mod render;
 

@@ -8,7 +8,7 @@
 mod fingerprint;
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::solution::deeds;
 use super::verify::{Patience, Report};
@@ -20,6 +20,11 @@ use fingerprint::Fingerprint;
 
 /// How many lines of what a solution printed are told when it does not pass.
 const OUTPUT_LINES_MAX: usize = 8;
+
+/// How long a sandbox that was put back may take until the checks see what they saw.
+const SETTLING_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often they look meanwhile.
+const LOOK_PERIOD: Duration = Duration::from_millis(30);
 
 /// Which part of the work a session does: every `of`-th answer from `index` on. The first session also looks at the
 /// checks by themselves.
@@ -127,8 +132,9 @@ impl Session<'_> {
         let step = self.place()?.step.clone();
         let mut findings = Findings { id: id.to_owned(), ..Findings::default() };
         let leads = share.index == 0;
+        let start = self.observe(id, Patience::Once)?;
         if leads && !step.checks.is_empty() {
-            self.prove_start(&step, &mut findings)?;
+            self.prove_start(&step, &start, &mut findings);
         }
         let answers = if share.resets { answers(&step) } else { Vec::new() };
         for answer in answers {
@@ -136,29 +142,27 @@ impl Session<'_> {
             *turn += 1;
             if is_ours {
                 self.prove_answer(&answer, &mut findings)?;
-                self.back_to_start(&step)?;
+                self.back_to_start(&step, &start)?;
             }
         }
         if leads && share.resets && !deeds(&step).is_empty() {
             // The solution is tried on the state that a learner who resets or jumps to the step would have.
-            self.back_to_start(&step)?;
+            self.back_to_start(&step, &start)?;
         }
         self.prove_solution(&step, leads, &mut findings)?;
         Ok(findings)
     }
 
     /// Before anything was done the checks must not pass, and the setup must bear to be run again.
-    fn prove_start(&mut self, step: &Step, findings: &mut Findings) -> Result<(), Failure> {
-        let report = self.observe(&step.id.0, Patience::Once)?;
-        note_failing(&report, findings);
-        if report.passed() {
+    fn prove_start(&mut self, step: &Step, start: &Report, findings: &mut Findings) {
+        note_failing(start, findings);
+        if start.passed() {
             findings.failures.push("its checks pass before anything was done".into());
         }
-        findings.failures.extend(broken(&report, "before anything was done"));
+        findings.failures.extend(broken(start, "before anything was done"));
         if let Err(failure) = self.run_hidden("setup", &step.setup) {
             findings.failures.push(format!("its setup cannot be run twice: {}", in_one_line(&failure)));
         }
-        Ok(())
     }
 
     fn prove_answer(&mut self, answer: &Answer, findings: &mut Findings) -> Result<(), Failure> {
@@ -231,15 +235,29 @@ impl Session<'_> {
         Ok(output)
     }
 
-    /// Git and cluster as they were when the step began.
-    fn back_to_start(&mut self, step: &Step) -> Result<(), Failure> {
+    /// Git and cluster as they were when the step began, to the checks' eyes as well: pods that were put back need a
+    /// moment to serve again.
+    fn back_to_start(&mut self, step: &Step, start: &Report) -> Result<(), Failure> {
         {
             let _lock = self.lock("author test")?;
             let progress = self.progress.clone();
             self.put_back(&snapshots::of_step(&step.id.0), progress)?;
         }
-        self.run_hidden("setup", &step.setup)
+        self.run_hidden("setup", &step.setup)?;
+        let deadline = Instant::now() + SETTLING_TIME_MAX;
+        while !passing(start).is_subset(&passing(&self.observe(&step.id.0, Patience::Once)?))
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(LOOK_PERIOD);
+        }
+        Ok(())
     }
+}
+
+/// The names of the checks that pass.
+fn passing(report: &Report) -> BTreeSet<&str> {
+    let passing = report.verdicts.iter().filter(|verdict| verdict.state == State::Passed);
+    passing.map(|verdict| verdict.name.as_str()).collect()
 }
 
 fn note_failing(report: &Report, findings: &mut Findings) {

@@ -147,6 +147,8 @@ fn hold(port: u16) -> Option<OwnedFd> {
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).ok()?;
         net::sockopt::set_socket_reuseaddr(&socket, reuse).ok()?;
         net::bind(&socket, &address).ok()?;
+        // From now on it keeps out those who would bind with it too, such as another sandbox.
+        net::sockopt::set_socket_reuseaddr(&socket, false).ok()?;
         Some(socket)
     })
 }
