@@ -18,7 +18,7 @@ lessons:
     cargo run --release -- author test lessons/gitops-with-werf
 
 bench:
-    benches/figures
+    benches/measure.sh
 
 # Makes the table of Kubernetes' types anew (needs Go).
 schema:
