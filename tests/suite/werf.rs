@@ -375,7 +375,7 @@ fn helm_reads_and_rolls_back_what_the_agent_released() {
         };
         let Ok((true, listed)) = helm("list") else {
             assert!(std::env::var_os("TUTORIAL_REQUIRE_HELM").is_none(), "{program} is required and not there");
-        println!("skipped: there is no {program}");
+            println!("skipped: there is no {program}");
             continue;
         };
         assert!(listed.contains("demo-app-production\t") && listed.contains("deployed\tdemo-app-1.0.0"), "{listed}");
