@@ -1,4 +1,11 @@
 //! The one integration-test binary; each module is a family.
+#![allow(
+    clippy::items_after_statements,
+    clippy::needless_for_each,
+    clippy::type_complexity,
+    clippy::zero_sized_map_values,
+    reason = "a scene reads best with what it needs beside it"
+)]
 
 #[path = "suite/architecture.rs"]
 mod architecture;
