@@ -20,9 +20,10 @@ lessons:
 bench:
     benches/measure.sh
 
-# Makes the table of Kubernetes' types anew (needs Go).
+# Makes the tables of Kubernetes' types anew (needs Go).
 schema:
     cd tools/schema && go run . > ../../src/cluster/embedded/schema/definitions.json
+    cd tools/schema && go run ./openapi > ../../src/cluster/embedded/schema/openapi.json.gz
 
 deny:
     cargo deny check bans licenses sources

@@ -1,6 +1,12 @@
 //! `OpenAPI`: the third version, as far as kubectl's `apply` and `explain` need it; the second is empty.
+//!
+//! The types with their descriptions are Kubernetes' own (`tools/schema/openapi` takes them from its sources).
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use http::{HeaderMap, HeaderValue, header};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -67,7 +73,7 @@ pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Answer
     let Some((_, group, version)) = paths().into_iter().find(|(known, ..)| known == path) else {
         return answer::page_not_found();
     };
-    let mut answered = answer::json(200, &schema_document(group, version));
+    let mut answered = answer::json_bytes(200, schema_document(group, version));
     let headers_out = answered.headers_mut();
     let tag = format!("\"{}\"", hash(group, version));
     if let Ok(value) = HeaderValue::from_str(&tag) {
@@ -83,24 +89,80 @@ pub(super) fn document(path: &str, query: &Query, headers: &HeaderMap) -> Answer
     answered
 }
 
+type Schemas = BTreeMap<String, Box<RawValue>>;
+
+/// Every type of the served kinds. Unpacked for each document: a client reads one once and keeps it.
+fn schemas() -> Schemas {
+    let packed: &[u8] = include_bytes!("../schema/openapi.json.gz");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("the generated table is whole");
+    serde_json::from_str(&text).expect("the generated table is valid")
+}
+
+/// Keeps a type and what it refers to.
+fn reach(name: &str, from: &mut Schemas, to: &mut Schemas) {
+    let Some(schema) = from.remove(name) else { return };
+    for rest in schema.get().split("#/components/schemas/").skip(1) {
+        reach(rest.split('"').next().unwrap_or_default(), from, to);
+    }
+    to.insert(name.to_owned(), schema);
+}
+
 /// The paths and types of a group and version.
-fn schema_document(group: &str, version: &str) -> Value {
+fn schema_document(group: &str, version: &str) -> Vec<u8> {
     let mut paths = Map::new();
-    let mut schemas = Map::new();
+    let (mut all, mut wanted) = (schemas(), Schemas::new());
     for kind in schema::kinds().iter().filter(|kind| kind.group == group && kind.version == version) {
         let gvk = json!({"group": group, "version": version, "kind": kind.name});
         let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
         let parameters =
             json!([{"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}}]);
+        let operation = |action: &str| json!({"x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk});
+        let mut patch = operation("patch");
+        patch["parameters"] = parameters;
         paths.insert(
             format!("{root}{scope}/{}/{{name}}", kind.plural),
-            json!({"patch": {"parameters": parameters, "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": gvk}}),
+            json!({"get": operation("get"), "patch": patch}),
         );
-        schemas.insert(kind.definition.into(), json!({"type": "object", "x-kubernetes-group-version-kind": [gvk]}));
+        reach(kind.definition, &mut all, &mut wanted);
     }
-    json!({
-        "openapi": "3.0.0", "info": {"title": TITLE, "version": RELEASE},
-        "paths": paths, "components": {"schemas": schemas},
-    })
+    let document = Document {
+        openapi: "3.0.0",
+        info: json!({"title": TITLE, "version": RELEASE}),
+        paths,
+        components: Components { schemas: wanted },
+    };
+    serde_json::to_vec(&document).expect("texts and JSON")
+}
+
+#[derive(serde::Serialize)]
+struct Document {
+    openapi: &'static str,
+    info: Value,
+    paths: Map<String, Value>,
+    components: Components,
+}
+
+#[derive(serde::Serialize)]
+struct Components {
+    schemas: Schemas,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_served_kind_is_described_with_all_that_it_refers_to() {
+        for kind in schema::kinds() {
+            let document: Value = serde_json::from_slice(&schema_document(kind.group, kind.version)).unwrap();
+            let schemas = &document["components"]["schemas"];
+            assert!(schemas[kind.definition]["properties"]["metadata"].is_object(), "{}", kind.name);
+            for rest in document.to_string().split("#/components/schemas/").skip(1) {
+                let name = rest.split('"').next().unwrap();
+                assert!(schemas[name].is_object(), "{name}");
+            }
+        }
+    }
 }

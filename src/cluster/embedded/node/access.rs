@@ -49,13 +49,7 @@ impl PodAccess for Node {
     fn exec(&self, pod: Arc<Entry>, request: ExecRequest, streams: ExecStreams) -> BoxFuture<'_, Result<i32, Status>> {
         Box::pin(async move {
             let (found, index) = self.running(&pod, &request.container)?;
-            let output = exec::run(&found, index, &request.command);
-            for (text, to) in [(output.stdout, streams.stdout), (output.stderr, streams.stderr)] {
-                if !text.is_empty() {
-                    let _ = to.send(text.into()).await; // a client that went away needs no answer
-                }
-            }
-            Ok(output.code)
+            Ok(exec::with_streams(&found, index, &request, streams).await)
         })
     }
 

@@ -35,6 +35,8 @@ pub struct Live {
     pub files: Arc<FileTree>,
     /// The image's own files, under what is mounted.
     image_files: Arc<FileTree>,
+    /// What was copied into the container while it runs.
+    written: Arc<FileTree>,
 }
 
 /// Runs the container until it will not start again; true where its last exit was 0.
@@ -176,6 +178,7 @@ async fn create(pod: &Arc<Pod>, index: usize, pulled: &Pulled, previous: Option<
                     environment: Arc::new(environment),
                     files: Arc::new(files),
                     image_files: Arc::clone(&pulled.image.files),
+                    written: Arc::default(),
                 };
             }
             Err(why) => {
@@ -206,10 +209,38 @@ fn files(pod: &Pod, spec: &serde_json::Value, image: &FileTree, environment: &En
     files
 }
 
+/// Files that are copied into containers are kept in memory.
+const WRITTEN_BYTES_MAX: usize = 16 << 20;
+
+/// Writes files into the running container, where nothing is mounted that is read only.
+///
+/// # Errors
+/// The path that cannot be written, and why.
+pub fn write_files(pod: &Arc<Pod>, index: usize, files: FileTree) -> Result<(), String> {
+    let Some(mut live) = pod.live(index) else { return Err("the container is not running".into()) };
+    let spec = pod.spec(index);
+    for path in files.keys() {
+        if volumes::is_read_only(path, &spec, &pod.object()) {
+            return Err(format!("can't open '{path}': Read-only file system"));
+        }
+    }
+    let mut written = FileTree::clone(&live.written);
+    written.extend(files);
+    if written.values().map(Bytes::len).sum::<usize>() > WRITTEN_BYTES_MAX {
+        return Err("No space left on device (the embedded sandbox keeps 16 MiB of what is copied)".into());
+    }
+    live.written = Arc::new(written);
+    pod.set_live(index, Some(live));
+    refresh_files(pod, index);
+    Ok(())
+}
+
 /// Mounted files changed: a running web server serves them from now on.
 pub fn refresh_files(pod: &Arc<Pod>, index: usize) {
     let Some(mut live) = pod.live(index) else { return };
-    let files = Arc::new(files(pod, &pod.spec(index), &live.image_files, &live.environment));
+    let mut files = files(pod, &pod.spec(index), &live.image_files, &live.environment);
+    files.extend(live.written.iter().map(|(path, content)| (path.clone(), content.clone())));
+    let files = Arc::new(files);
     live.site = live.site.map(|site| Arc::new(site.with_files(Arc::clone(&files))));
     live.files = files;
     pod.set_live(index, Some(live));

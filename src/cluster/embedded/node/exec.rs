@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::super::api::{ExecRequest, ExecStreams};
+use super::archive::{self, Tar};
 use super::pod::Pod;
 use super::program::split_words;
 use super::web::{Query, Site};
-use super::{kind, proxy};
+use super::{container, kind, proxy};
 
 /// What a command came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +31,69 @@ impl Output {
     }
 }
 
-/// Runs a command in the container.
+/// What a command may be given on its standard input to keep.
+const INPUT_BYTES_MAX: usize = 16 << 20;
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Runs a command with its streams, to its end or the client's; returns its exit code.
+pub async fn with_streams(pod: &Arc<Pod>, index: usize, request: &ExecRequest, mut streams: ExecStreams) -> i32 {
+    let words: Vec<&str> = request.command.iter().map(String::as_str).collect();
+    let output = match words.as_slice() {
+        ["cat" | "/bin/cat", rest @ ..] if matches!(rest, [] | ["-"]) => {
+            while let Some(bytes) = streams.stdin.recv().await {
+                if streams.stdout.send(bytes).await.is_err() {
+                    break;
+                }
+            }
+            return 0;
+        }
+        ["tar" | "/bin/tar", rest @ ..] => match archive::parse(rest) {
+            Some(Tar::Create(paths)) => pack(pod, index, &paths, &streams).await,
+            Some(Tar::Extract { folder }) => unpack(pod, index, &folder, &mut streams).await,
+            None => Output::failed(1, "tar: the embedded sandbox knows what kubectl cp calls: cf - PATH and xf -\n"),
+        },
+        _ => run(pod, index, &request.command),
+    };
+    for (text, to) in [(output.stdout, streams.stdout), (output.stderr, streams.stderr)] {
+        if !text.is_empty() {
+            let _ = to.send(text.into()).await; // a client that went away needs no answer
+        }
+    }
+    output.code
+}
+
+async fn pack(pod: &Arc<Pod>, index: usize, paths: &[String], streams: &ExecStreams) -> Output {
+    let Some(live) = pod.live(index) else { return Output::failed(1, "the container is not running\n") };
+    let archive = match archive::create(paths, &live.files) {
+        Ok(archive) => archive,
+        Err(message) => return Output::failed(1, message),
+    };
+    for chunk in archive.chunks(CHUNK_BYTES) {
+        if streams.stdout.send(Bytes::copy_from_slice(chunk)).await.is_err() {
+            break;
+        }
+    }
+    let absolute = paths.iter().any(|path| path.starts_with('/'));
+    let notice = if absolute { "tar: removing leading '/' from member names\n" } else { "" };
+    Output { stderr: notice.into(), ..Output::default() }
+}
+
+async fn unpack(pod: &Arc<Pod>, index: usize, folder: &str, streams: &mut ExecStreams) -> Output {
+    let mut archive = Vec::new();
+    while let Some(bytes) = streams.stdin.recv().await {
+        if archive.len() + bytes.len() > INPUT_BYTES_MAX {
+            return Output::failed(1, "tar: write error: No space left on device\n");
+        }
+        archive.extend_from_slice(&bytes);
+    }
+    let files = archive::extract(&archive, folder);
+    match files.and_then(|files| container::write_files(pod, index, files).map_err(|why| format!("tar: {why}\n"))) {
+        Ok(()) => Output::default(),
+        Err(message) => Output::failed(1, message),
+    }
+}
+
+/// Runs a command that reads no input in the container.
 pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
     let Some(live) = pod.live(index) else { return Output::failed(1, "the container is not running\n") };
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -53,6 +118,7 @@ pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
             Some(value) => Output::out(format!("{value}\n")),
             None => Output { code: 1, ..Output::default() },
         },
+        ("test", [flag, path]) => test(flag, path, &live.files),
         ("cat", paths) if !paths.is_empty() => cat(paths, &live.files),
         ("ls", paths) => ls(paths, &live.files),
         ("nginx", flags) => nginx(pod, flags, &live),
@@ -61,7 +127,7 @@ pub fn run(pod: &Arc<Pod>, index: usize, command: &[String]) -> Output {
         (name, _) => Output::failed(
             127,
             format!(
-                "the embedded sandbox cannot run {name:?} in a container: it answers for cat, ls, env, echo, hostname, date, nginx -t, curl and wget. A real container runs it: tutorial start --sandbox kind\n"
+                "the embedded sandbox cannot run {name:?} in a container: it answers for cat, ls, env, echo, hostname, date, test, tar, nginx -t, curl and wget. A real container runs it: tutorial start --sandbox kind\n"
             ),
         ),
     }
@@ -123,6 +189,24 @@ fn cat(paths: &[&str], files: &Files) -> Output {
     output
 }
 
+/// Folders that every image has, with files in them or not.
+const FOLDERS: &[&str] = &["", "/dev", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var"];
+
+fn test(flag: &str, path: &str, files: &Files) -> Output {
+    let path = path.trim_end_matches('/');
+    let is_file = files.contains_key(path);
+    let below = format!("{path}/");
+    let is_folder =
+        FOLDERS.contains(&path) || files.range(below.clone()..).next().is_some_and(|(file, _)| file.starts_with(&below));
+    let holds = match flag {
+        "-d" => is_folder,
+        "-f" => is_file,
+        "-e" | "-r" => is_file || is_folder,
+        _ => return Output::failed(2, format!("sh: {flag}: unknown operand\n")),
+    };
+    Output { code: i32::from(!holds), ..Output::default() }
+}
+
 fn ls(arguments: &[&str], files: &Files) -> Output {
     let paths: Vec<&&str> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let path = paths.first().map_or("/", |path| path.trim_end_matches('/'));
@@ -136,7 +220,7 @@ fn ls(arguments: &[&str], files: &Files) -> Output {
         .filter_map(|(file, _)| file[prefix.len()..].split('/').next())
         .collect();
     names.dedup();
-    if names.is_empty() {
+    if names.is_empty() && !FOLDERS.contains(&path) {
         return Output::failed(2, format!("ls: cannot access '{path}': No such file or directory\n"));
     }
     Output::out(lines(names.iter().map(ToString::to_string)))

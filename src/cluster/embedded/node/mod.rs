@@ -6,6 +6,7 @@
 //! `kube-scheduler`. Idle means idle: tasks wait for events and for timers that are due, nothing polls.
 
 mod access;
+mod archive;
 mod container;
 mod environment;
 mod exec;

@@ -161,3 +161,18 @@ pub fn lay_over(image: &FileTree, container: &Value, volumes: &VolumeFiles) -> F
     }
     files
 }
+
+/// Whether a path lies in a volume that a container cannot write to.
+pub fn is_read_only(path: &str, container: &Value, pod: &Value) -> bool {
+    let items = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let volumes = items(&pod["spec"], "volumes");
+    items(container, "volumeMounts").iter().any(|mount| {
+        let root = mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
+        let inside = path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]);
+        let generated = volume.is_some_and(|volume| {
+            ["configMap", "secret", "projected", "downwardAPI"].iter().any(|source| volume.get(source).is_some())
+        });
+        inside && (generated || mount["readOnly"] == true)
+    })
+}
