@@ -20,7 +20,7 @@ lessons:
 bench:
     benches/measure.sh
 
-# Makes the tables of Kubernetes' types anew (needs Go).
+# Makes the tables of Kubernetes' types anew (needs Go, and kubectl's context on a Kubernetes 1.34.2).
 schema:
     cd tools/schema && go run . > ../../src/cluster/embedded/schema/definitions.json
     cd tools/schema && go run ./openapi > ../../src/cluster/embedded/schema/openapi.json.gz

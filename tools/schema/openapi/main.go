@@ -1,5 +1,5 @@
-// Makes the OpenAPI schemas of the kinds that the embedded cluster serves, with their descriptions, from the documents
-// that Kubernetes publishes with its sources: what `kubectl explain` prints.
+// Makes the OpenAPI schemas of the kinds that the embedded cluster serves, with their descriptions, from what the
+// Kubernetes 1.34.2 answers that kubectl's current context names: what `kubectl explain` prints.
 //
 //	cd tools/schema && go run ./openapi > ../../src/cluster/embedded/schema/openapi.json.gz
 package main
@@ -11,17 +11,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
-const module = "k8s.io/kubernetes@v1.34.2"
-
 // roots are the served kinds by the document that describes them.
 var roots = map[string][]string{
-	"api__v1":                    {"core.v1.ConfigMap", "core.v1.Endpoints", "core.v1.Event", "core.v1.Namespace", "core.v1.Node", "core.v1.Pod", "core.v1.Secret", "core.v1.ServiceAccount", "core.v1.Service"},
-	"apis__apps__v1":             {"apps.v1.Deployment", "apps.v1.ReplicaSet"},
-	"apis__discovery.k8s.io__v1": {"discovery.v1.EndpointSlice"},
+	"api/v1":                   {"core.v1.ConfigMap", "core.v1.Endpoints", "core.v1.Event", "core.v1.Namespace", "core.v1.Node", "core.v1.Pod", "core.v1.Secret", "core.v1.ServiceAccount", "core.v1.Service"},
+	"apis/apps/v1":             {"apps.v1.Deployment", "apps.v1.ReplicaSet"},
+	"apis/discovery.k8s.io/v1": {"discovery.v1.EndpointSlice"},
 }
 
 const reference = "#/components/schemas/"
@@ -34,19 +31,11 @@ func main() {
 }
 
 func run() error {
-	printed, err := exec.Command("go", "mod", "download", "-json", module).Output()
-	if err != nil {
-		return fmt.Errorf("download %s: %w", module, err)
-	}
-	var downloaded struct{ Dir string }
-	if err := json.Unmarshal(printed, &downloaded); err != nil {
-		return err
-	}
 	schemas := map[string]json.RawMessage{}
 	for name, kinds := range roots {
-		text, err := os.ReadFile(filepath.Join(downloaded.Dir, "api/openapi-spec/v3", name+"_openapi.json"))
+		text, err := exec.Command("kubectl", "get", "--raw", "/openapi/v3/"+name).Output()
 		if err != nil {
-			return err
+			return fmt.Errorf("read the document of %s: %w", name, err)
 		}
 		var document struct {
 			Components struct{ Schemas map[string]json.RawMessage }

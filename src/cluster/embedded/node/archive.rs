@@ -41,8 +41,7 @@ pub fn create(paths: &[String], files: &FileTree) -> Result<Vec<u8>, String> {
     for path in paths {
         let path = format!("/{}", path.trim_matches('/'));
         let below = format!("{}/", path.trim_end_matches('/'));
-        let found: Vec<_> =
-            files.iter().filter(|(file, _)| **file == path || file.starts_with(&below)).collect();
+        let found: Vec<_> = files.iter().filter(|(file, _)| **file == path || file.starts_with(&below)).collect();
         if found.is_empty() {
             return Err(format!("tar: {path}: No such file or directory\n"));
         }

@@ -190,14 +190,15 @@ fn cat(paths: &[&str], files: &Files) -> Output {
 }
 
 /// Folders that every image has, with files in them or not.
-const FOLDERS: &[&str] = &["", "/dev", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var"];
+const FOLDERS: &[&str] =
+    &["", "/dev", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var"];
 
 fn test(flag: &str, path: &str, files: &Files) -> Output {
     let path = path.trim_end_matches('/');
     let is_file = files.contains_key(path);
     let below = format!("{path}/");
-    let is_folder =
-        FOLDERS.contains(&path) || files.range(below.clone()..).next().is_some_and(|(file, _)| file.starts_with(&below));
+    let is_folder = FOLDERS.contains(&path)
+        || files.range(below.clone()..).next().is_some_and(|(file, _)| file.starts_with(&below));
     let holds = match flag {
         "-d" => is_folder,
         "-f" => is_file,

@@ -20,6 +20,10 @@ use super::{Shared, kind, status_writer};
 
 /// How long a changed ConfigMap takes to reach the pods that mount it; a real kubelet takes up to a minute more.
 const SOURCES_AFTER_SECONDS: f64 = 20.0;
+/// From the moment that a pod is bound to when a volume whose source is missing is told of.
+const MOUNT_AFTER_SECONDS: f64 = 0.4;
+/// What stopping the containers and clearing up after them takes the kubelet at the least.
+const STOPPING_SECONDS: f64 = 0.5;
 
 /// The log of a container's last run, and of the one before.
 type Logs = (Arc<Log>, Option<Arc<Log>>);
@@ -287,7 +291,7 @@ pub async fn run(pod: Arc<Pod>) {
         _ = ending.wait_for(Option::is_some) => {}
     }
     let _ = ending.wait_for(Option::is_some).await;
-    end(&pod);
+    end(&pod).await;
 }
 
 /// From the sandbox to the last container; returns when no container will start again.
@@ -334,15 +338,20 @@ async fn live(pod: Arc<Pod>) {
     }
 }
 
-/// Waits until every volume's source is there.
+/// Waits until every volume's source is there. A source that comes within a moment, as one that stands further down in
+/// the same manifest, is not told as missing: the kubelet's own first attempt is no sooner.
 async fn set_up_volumes(pod: &Arc<Pod>) {
     let mut sources = pod.sources.subscribe();
+    let first_attempt = tokio::time::Instant::now() + pod.shared.scaled(MOUNT_AFTER_SECONDS);
     loop {
         sources.borrow_and_update();
         match volumes::resolve(&pod.shared.registry, &pod.object()) {
             Ok(files) => {
                 *lock(&pod.volumes) = Arc::new(files);
                 return;
+            }
+            Err(_) if tokio::time::Instant::now() < first_attempt => {
+                let _ = tokio::time::timeout_at(first_attempt, sources.changed()).await;
             }
             Err(missing) => {
                 let message = format!("MountVolume.SetUp failed for volume \"{}\" : {}", missing.volume, missing.why);
@@ -373,19 +382,20 @@ async fn follow_sources(pod: Arc<Pod>) -> bool {
 }
 
 /// Takes the pod down: containers stop, the last status is written, the object goes.
-fn end(pod: &Arc<Pod>) {
+async fn end(pod: &Arc<Pod>) {
     let running: Vec<usize> = lock(&pod.live).keys().copied().collect();
     for index in &running {
         pod.tell(*index, &Telling::normal("Killing", format!("Stopping container {}", pod.view(*index).name)));
     }
     pod.publish(); // the kubelet has seen the deletion
-    let now = Timestamp::now();
     for index in running {
         if let Some(live) = pod.live(index) {
             live.log.end();
         }
         pod.set_live(index, None);
     }
+    tokio::time::sleep(pod.shared.scaled(STOPPING_SECONDS)).await;
+    let now = Timestamp::now();
     {
         let mut state = lock(&pod.state);
         state.over = true;
