@@ -146,18 +146,24 @@ fn differences(ours: &[String], theirs: &[String]) -> Vec<String> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
-    let Some(program) = kubectl(32) else {
-        println!("skipped: kubectl is not installed");
-        return;
-    };
+/// One command of the recording, played here.
+struct Played {
+    number: usize,
+    command: String,
+    code: i64,
+    recorded_code: i64,
+    /// What differs from the recording in what is printed.
+    differences: Vec<String>,
+}
+
+/// Plays every recorded command with this kubectl, in order, on a cluster of its own.
+async fn play(program: &Path) -> Vec<Played> {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("w");
     let tools = home.path().join("bin");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::create_dir_all(&tools).unwrap();
-    std::os::unix::fs::symlink(&program, tools.join("kubectl")).unwrap();
+    std::os::unix::fs::symlink(program, tools.join("kubectl")).unwrap();
     std::fs::write(folder.join("web.yaml"), MANIFEST).unwrap();
     let spec = ClusterSpec {
         name: "kind-tutorial".into(),
@@ -180,7 +186,7 @@ async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
             })
             .collect();
 
-    let (mut same, mut wrong) = (0, Vec::new());
+    let mut played = Vec::new();
     for (number, line) in RECORDED.lines().enumerate() {
         let recorded: Value = serde_json::from_str(line).unwrap();
         let text = |key: &str| recorded[key].as_str().unwrap_or_default();
@@ -196,25 +202,47 @@ async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
             out = out.replace(ours, theirs);
             err = err.replace(ours, theirs);
         }
-        let mut found = Vec::new();
-        if i64::from(code) != recorded["rc"].as_i64().unwrap() {
-            found.push(format!("exit code {code}, recorded {}", recorded["rc"]));
-        }
-        found.extend(differences(&normalize(&out), &normalize(text("out"))));
+        let mut found = differences(&normalize(&out), &normalize(text("out")));
         found.extend(differences(&normalize(&err), &normalize(text("err"))));
-        let reason = DIFFERENCES.iter().find(|(at, _)| *at == number).map(|(_, reason)| *reason);
-        match (found.is_empty(), reason.is_some()) {
-            (true, false) => same += 1,
-            (true, true) if reason == Some(TIMES) => {}
-            (true, true) => wrong.push(format!("{number} {command}: is listed as different, and is the same")),
-            (false, true) => {}
-            (false, false) => {
-                let shown: Vec<String> = found.iter().take(14).map(|line| line.chars().take(260).collect()).collect();
-                wrong.push(format!("{number} {command}:\n    {}", shown.join("\n    ")));
+        played.push(Played {
+            number,
+            command,
+            code: code.into(),
+            recorded_code: recorded["rc"].as_i64().unwrap(),
+            differences: found,
+        });
+    }
+    process::stop(&spec.directory).await.unwrap();
+    played
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
+    let Some(program) = kubectl(32) else {
+        println!("skipped: kubectl is not installed");
+        return;
+    };
+    let (mut same, mut wrong) = (0, Vec::new());
+    for played in play(&program).await {
+        let Played { number, command, .. } = &played;
+        let equal = played.code == played.recorded_code && played.differences.is_empty();
+        let reason = DIFFERENCES.iter().find(|(at, _)| at == number).map(|(_, reason)| *reason);
+        match (equal, reason) {
+            (true, None) => same += 1,
+            (true, Some(TIMES)) | (false, Some(_)) => {}
+            (true, Some(_)) => wrong.push(format!("{number} {command}: is listed as different, and is the same")),
+            (false, None) => {
+                let shown: Vec<String> =
+                    played.differences.iter().take(14).map(|line| line.chars().take(260).collect()).collect();
+                wrong.push(format!(
+                    "{number} {command}: exit code {}, recorded {}\n    {}",
+                    played.code,
+                    played.recorded_code,
+                    shown.join("\n    ")
+                ));
             }
         }
     }
-    process::stop(&spec.directory).await.unwrap();
     println!(
         "{same} of {} commands print the same, {} differ for a stated reason",
         RECORDED.lines().count(),
@@ -222,4 +250,33 @@ async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
     );
     assert!(wrong.is_empty(), "{} commands differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(same >= 135, "{same} commands print the same");
+}
+
+/// An older and a newer kubectl succeed at every command at which the recorded one does; what they print has words of
+/// their own.
+async fn fails_at_nothing_that_the_recorded_one_does(minor: u32) {
+    let Some(program) = kubectl(minor).filter(|program| program.to_string_lossy().ends_with(&format!("1.{minor}")))
+    else {
+        println!("skipped: kubectl 1.{minor} is not installed");
+        return;
+    };
+    let mut wrong = Vec::new();
+    for played in play(&program).await {
+        let excused = DIFFERENCES.iter().any(|(at, _)| *at == played.number);
+        if played.code != played.recorded_code && !excused {
+            let Played { number, command, code, recorded_code, differences } = played;
+            wrong.push(format!("{number} {command}: exit code {code}, recorded {recorded_code}: {differences:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "kubectl 1.{minor}:\n{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_kubectl_fails_at_nothing_more() {
+    fails_at_nothing_that_the_recorded_one_does(29).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_kubectl_fails_at_nothing_more() {
+    fails_at_nothing_that_the_recorded_one_does(33).await;
 }

@@ -23,7 +23,7 @@ pub fn parse(words: &[&str]) -> Option<Tar> {
     let (mut paths, mut folder) = (Vec::new(), "/".to_owned());
     while let Some(word) = words.next() {
         match *word {
-            "-C" => folder = (*words.next()?).to_owned(),
+            "-C" => (*words.next()?).clone_into(&mut folder),
             path => paths.push(path.to_owned()),
         }
     }

@@ -39,7 +39,7 @@ const CHUNK_BYTES: usize = 32 * 1024;
 pub async fn with_streams(pod: &Arc<Pod>, index: usize, request: &ExecRequest, mut streams: ExecStreams) -> i32 {
     let words: Vec<&str> = request.command.iter().map(String::as_str).collect();
     let output = match words.as_slice() {
-        ["cat" | "/bin/cat", rest @ ..] if matches!(rest, [] | ["-"]) => {
+        ["cat" | "/bin/cat"] | ["cat" | "/bin/cat", "-"] => {
             while let Some(bytes) = streams.stdin.recv().await {
                 if streams.stdout.send(bytes).await.is_err() {
                     break;
