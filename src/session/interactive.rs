@@ -217,7 +217,10 @@ impl Session<'_> {
             self.keep_for_undo(&what)?;
         }
         let mut all_well = true;
-        for deed in deeds {
+        for (index, deed) in deeds.into_iter().enumerate() {
+            if index > 0 && matches!(deed, Deed::Run(_)) {
+                self.host.ui.say("");
+            }
             match deed {
                 Deed::Run(script) => all_well &= self.run_on_terminal(&script, &environment)?,
                 Deed::Write(file) => {

@@ -46,10 +46,10 @@ pub fn menu(situation: Situation) -> Vec<Action> {
             actions.push(action);
         }
     };
-    offer(situation.open_quizzes > 0 && !to_do, Action::AnswerQuiz);
     let offers = situation.commands + situation.files > 0;
     let to_run = offers && !situation.ran && !situation.passed;
     offer(to_run && !situation.has_checks, Action::Run);
+    offer(situation.open_quizzes > 0 && !to_do, Action::AnswerQuiz);
     offer(!to_do, Action::GoOn);
     offer(to_do, Action::Shell);
     offer(offers && (situation.has_checks || !to_run), Action::Run);
@@ -112,6 +112,7 @@ mod tests {
         check(Situation { commands: 1, ..reading }, &[Action::Run, Action::GoOn, Action::Shell]);
         check(Situation { commands: 1, ran: true, ..reading }, &[Action::GoOn, Action::Run, Action::Shell]);
         check(Situation { open_quizzes: 1, ..reading }, &[Action::AnswerQuiz, Action::GoOn]);
+        check(Situation { open_quizzes: 1, commands: 1, ..reading }, &[Action::Run, Action::AnswerQuiz, Action::GoOn]);
         let doing = Situation { has_checks: true, has_solution: true, commands: 2, hints: 3, ..Situation::default() };
         check(
             doing,
