@@ -2,9 +2,14 @@
 //! `pkg/apis/*/validation`). Pure functions over values; what needs other objects (addresses, ports, namespaces)
 //! is the registry's.
 
+mod cluster;
 mod defaults;
+mod endpoints;
 mod metadata;
+mod network;
 mod pod;
+mod selector;
+mod service;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -32,7 +37,7 @@ pub fn validate_create(kind: &'static Kind, object: &Value) -> Vec<Cause> {
 
 /// What is wrong with an update, immutable fields among it.
 pub fn validate_update(kind: &'static Kind, new: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = metadata::validate_update(kind, new, old);
+    let mut causes = metadata::validate_update(new, old);
     causes.extend(validation::validate_update(kind, new, old));
     causes
 }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::schema::Kind;
 use super::super::status::Cause;
-use super::pod::{self, negative, port_name, port_number};
-use super::{duplicate, forbidden, invalid, items, metadata, required, text, unsupported};
+use super::{
+    cluster, endpoints, forbidden, invalid, items, metadata, pod, required, selector, service, text, unsupported,
+};
 
 const DATA_BYTES_MAX: usize = 1024 * 1024;
 
@@ -15,10 +16,15 @@ pub fn validate(kind: &Kind, object: &Value) -> Vec<Cause> {
     match (kind.group, kind.name) {
         ("", "ConfigMap") => config_map(object),
         ("", "Secret") => secret(object),
-        ("", "Service") => service(spec),
-        ("", "Pod") => pod::validate_spec(spec, "spec"),
+        ("", "Service") => service::validate(spec),
+        ("", "Pod") => pod::validate_create(object),
         ("apps", "Deployment") => deployment(spec),
         ("apps", "ReplicaSet") => replica_set(spec),
+        ("", "Endpoints") => endpoints::endpoints(object),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::slice(object),
+        ("", "Event") => cluster::event(object),
+        ("", "Node") => cluster::node(spec),
+        ("", "Namespace") => cluster::namespace(spec),
         _ => Vec::new(),
     }
 }
@@ -38,7 +44,13 @@ pub fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Cause> {
             causes.push(invalid("spec.selector", &spec(new, "selector"), "field is immutable"));
         }
         ("", "Pod") => pod_update(new, old, &mut causes),
-        ("", "Service") => service_update(new, old, &mut causes),
+        ("", "Service") => service::update(new, old, &mut causes),
+        ("discovery.k8s.io", "EndpointSlice") => {
+            let (now, before) = (new.get("addressType"), old.get("addressType"));
+            if now != before {
+                causes = vec![invalid("addressType", now.unwrap_or(&Value::Null), "field is immutable")];
+            }
+        }
         _ => {}
     }
     causes
@@ -63,14 +75,8 @@ fn immutable_data(new: &Value, old: &Value, keys: &[&str], causes: &mut Vec<Caus
 
 fn data_keys(object: &Value, key: &str, size: &mut usize, causes: &mut Vec<Cause>) {
     for (name, value) in object.get(key).and_then(Value::as_object).into_iter().flatten() {
-        let fits = !name.is_empty()
-            && name.len() <= 253
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if !fits {
-            causes.push(invalid(format!("{key}[{name}]"), &name.clone().into(), "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"));
-        } else if matches!(name.as_str(), "." | "..") {
-            causes.push(invalid(format!("{key}[{name}]"), &name.clone().into(), &format!("must not be '{name}'")));
-        }
+        let rules = metadata::config_key(name);
+        causes.extend(rules.iter().map(|rule| invalid(format!("{key}[{name}]"), &name.clone().into(), rule)));
         *size += value.as_str().map_or(0, str::len);
     }
 }
@@ -85,6 +91,13 @@ fn too_long(field: &str) -> Cause {
 
 fn config_map(object: &Value) -> Vec<Cause> {
     let (mut causes, mut size) = (Vec::new(), 0);
+    let binary = object.get("binaryData");
+    for name in object.get("data").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name) {
+        if binary.is_some_and(|binary| binary.get(name).is_some()) {
+            let field = format!("data[{name}]");
+            causes.push(invalid(field, &name.clone().into(), "duplicate of key present in binaryData"));
+        }
+    }
     data_keys(object, "data", &mut size, &mut causes);
     data_keys(object, "binaryData", &mut size, &mut causes);
     if size > DATA_BYTES_MAX {
@@ -99,78 +112,95 @@ fn secret(object: &Value) -> Vec<Cause> {
     if size * 3 / 4 > DATA_BYTES_MAX {
         causes.push(too_long("data"));
     }
-    let needed: &[&str] = match text(object, "type") {
-        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
-        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
-        "kubernetes.io/dockercfg" => &[".dockercfg"],
-        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
-        _ => &[],
+    let value = |key: &str| object.get("data").and_then(|data| data.get(key)).and_then(Value::as_str);
+    let all_of = |keys: &[&str]| -> Vec<Cause> {
+        keys.iter().filter(|key| value(key).is_none()).map(|key| required(format!("data[{key}]"), "")).collect()
     };
-    for key in needed {
-        if object.get("data").and_then(|data| data.get(*key)).is_none() {
-            causes.push(required(format!("data[{key}]"), ""));
+    match text(object, "type") {
+        "kubernetes.io/tls" => causes.extend(all_of(&["tls.crt", "tls.key"])),
+        "kubernetes.io/basic-auth" if value("username").is_none() && value("password").is_none() => {
+            causes.extend(all_of(&["username", "password"]));
         }
+        "kubernetes.io/ssh-auth" => causes.extend(all_of(&["ssh-privatekey"])),
+        "kubernetes.io/dockerconfigjson" => docker_config(&value, ".dockerconfigjson", &mut causes),
+        "kubernetes.io/dockercfg" => docker_config(&value, ".dockercfg", &mut causes),
+        "kubernetes.io/service-account-token" => {
+            let annotation = "/metadata/annotations/kubernetes.io~1service-account.name";
+            if object.pointer(annotation).and_then(Value::as_str).unwrap_or_default().is_empty() {
+                causes.push(required("metadata.annotations[kubernetes.io/service-account.name]", ""));
+            }
+        }
+        _ => {}
     }
     causes
 }
 
-fn selector(spec: &Value, causes: &mut Vec<Cause>) -> bool {
+/// A registry's credentials are JSON.
+fn docker_config<'a>(value: &impl Fn(&str) -> Option<&'a str>, key: &str, causes: &mut Vec<Cause>) {
+    use base64::Engine as _;
+    let field = format!("data[{key}]");
+    let Some(encoded) = value(key) else {
+        causes.push(required(field, ""));
+        return;
+    };
+    let content = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default();
+    if let Err(error) = serde_json::from_slice::<serde_json::Map<String, Value>>(&content) {
+        let why = super::super::schema::go_json_error(&error, &content);
+        causes.push(invalid(field, &"<secret contents redacted>".into(), &why));
+    }
+}
+
+/// The selector of a Deployment or `ReplicaSet`.
+fn pod_selector(spec: &Value, of: &str, causes: &mut Vec<Cause>) {
     let Some(selector) = spec.get("selector").filter(|selector| selector.is_object()) else {
         causes.push(required("spec.selector", ""));
-        return false;
+        return;
     };
+    let mistakes = selector::validate(selector, "spec.selector");
     let count = |key: &str| {
         selector.get(key).map_or(0, |part| {
             part.as_object().map_or_else(|| part.as_array().map_or(0, Vec::len), serde_json::Map::len)
         })
     };
     if count("matchLabels") + count("matchExpressions") == 0 {
-        causes.push(invalid("spec.selector", selector, "empty selector is invalid for deployment"));
-        return false;
+        causes.push(invalid("spec.selector", selector, &format!("empty selector is invalid for {of}")));
     }
-    causes.extend(metadata::labels(selector.get("matchLabels"), "spec.selector.matchLabels"));
-    true
+    causes.extend(mistakes);
 }
 
 fn template(spec: &Value, causes: &mut Vec<Cause>) {
     let nothing = json!({});
     let template = spec.get("template").unwrap_or(&nothing);
-    let labels = template.pointer("/metadata/labels").unwrap_or(&nothing);
+    let labels = template.pointer("/metadata/labels").unwrap_or(&Value::Null);
     let wanted = spec.get("selector").unwrap_or(&nothing);
-    let selects = spec.get("selector").is_some_and(Value::is_object) && matches(wanted, labels);
-    if !selects {
+    if let Some(selector) = spec.get("selector").filter(|selector| selector.is_object())
+        && !selector::validate(selector, "").is_empty()
+    {
+        causes.push(invalid("spec.selector", selector, "invalid label selector"));
+        return;
+    }
+    if !(wanted.as_object().is_some_and(|wanted| !wanted.is_empty()) && selector::matches(wanted, labels)) {
         causes.push(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
     }
     if let Some(metadata) = template.get("metadata") {
-        causes.extend(metadata::labels_and_annotations(metadata, "spec.template.metadata"));
+        // The real messages leave "metadata" out of the path here.
+        causes.extend(metadata::labels(metadata.get("labels"), "spec.template.labels"));
+        metadata::annotations(metadata, "spec.template.annotations", causes);
+        causes.extend(pod::apparmor_annotations(metadata, "spec.template.annotations"));
     }
     let pod = template.get("spec").unwrap_or(&nothing);
-    causes.extend(
-        pod::validate_spec(pod, "spec.template.spec")
-            .into_iter()
-            .filter(|cause| cause.field != "spec.template.spec.restartPolicy"),
-    );
+    causes.extend(pod::validate_spec(pod, "spec.template.spec"));
+    if !items(pod, "ephemeralContainers").is_empty() {
+        let detail = "ephemeral containers not allowed in pod template";
+        causes.push(forbidden("spec.template.spec.ephemeralContainers", detail));
+    }
     if let Some(policy) = pod.get("restartPolicy").filter(|policy| **policy != "Always") {
         causes.push(unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
     }
-}
-
-/// Whether a label selector matches labels.
-fn matches(selector: &Value, labels: &Value) -> bool {
-    let equal = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
-    let mut expressions = items(selector, "matchExpressions").iter();
-    equal.into_iter().all(|(key, value)| labels.get(key) == Some(value))
-        && expressions.all(|expression| {
-            let found = labels.get(text(expression, "key"));
-            let among = found.is_some_and(|found| items(expression, "values").contains(found));
-            match text(expression, "operator") {
-                "In" => among,
-                "NotIn" => !among,
-                "Exists" => found.is_some(),
-                "DoesNotExist" => found.is_none(),
-                _ => false,
-            }
-        })
+    if pod.get("activeDeadlineSeconds").is_some_and(Value::is_number) {
+        let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
+        causes.push(forbidden("spec.template.spec.activeDeadlineSeconds", detail));
+    }
 }
 
 fn not_negative(spec: &Value, key: &str, causes: &mut Vec<Cause>) {
@@ -184,7 +214,7 @@ fn not_negative(spec: &Value, key: &str, causes: &mut Vec<Cause>) {
 fn deployment(spec: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     not_negative(spec, "replicas", &mut causes);
-    selector(spec, &mut causes);
+    pod_selector(spec, "deployment", &mut causes);
     template(spec, &mut causes);
     strategy(spec.get("strategy").unwrap_or(&Value::Null), &mut causes);
     not_negative(spec, "minReadySeconds", &mut causes);
@@ -212,6 +242,10 @@ fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
                         .and_then(|value| int_or_percent(&format!("spec.strategy.rollingUpdate.{key}"), value)),
                 );
             }
+            if rolling.get("maxUnavailable").is_some_and(beyond_all) {
+                let field = "spec.strategy.rollingUpdate.maxUnavailable";
+                causes.push(invalid(field, &rolling["maxUnavailable"], "must not be greater than 100%"));
+            }
             if zero("maxUnavailable") && zero("maxSurge") {
                 let value = rolling.get("maxUnavailable").unwrap_or(&Value::Null);
                 causes.push(invalid(
@@ -229,12 +263,26 @@ fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
                 ));
             }
         }
-        _ => causes.push(unsupported(
-            "spec.strategy.type",
-            strategy.get("type").unwrap_or(&Value::Null),
-            &["Recreate", "RollingUpdate"],
-        )),
+        other => causes.push(Cause {
+            reason: "FieldValueNotSupported",
+            message: format!(
+                "Unsupported value: {{\"Type\":{},\"RollingUpdate\":{}}}: supported values: \"Recreate\", \"RollingUpdate\"",
+                Value::from(other),
+                rolling.map_or_else(|| "null".to_owned(), ToString::to_string),
+            ),
+            field: "spec.strategy".into(),
+        }),
     }
+}
+
+/// More than every pod.
+fn beyond_all(value: &Value) -> bool {
+    let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
+    percent.and_then(|digits| digits.parse::<u64>().ok()).is_some_and(|percent| percent > 100)
+}
+
+fn negative(field: String, value: i64) -> Cause {
+    invalid(field, &value.into(), "must be greater than or equal to 0")
 }
 
 fn int_or_percent(field: &str, value: &Value) -> Option<Cause> {
@@ -256,7 +304,7 @@ fn replica_set(spec: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     not_negative(spec, "replicas", &mut causes);
     not_negative(spec, "minReadySeconds", &mut causes);
-    selector(spec, &mut causes);
+    pod_selector(spec, "deployment", &mut causes);
     template(spec, &mut causes);
     causes
 }
@@ -290,90 +338,4 @@ fn comparable(pod: &Value) -> Value {
         }
     }
     spec
-}
-
-fn service(spec: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let kind = text(spec, "type");
-    let ports = items(spec, "ports");
-    let headless = text(spec, "clusterIP") == "None";
-    if ports.is_empty() && !headless && kind != "ExternalName" {
-        causes.push(required("spec.ports", ""));
-    }
-    let (mut names, mut numbers) = (Vec::new(), Vec::new());
-    for (index, port) in ports.iter().enumerate() {
-        service_port(port, index, ports.len() > 1, kind, &mut names, &mut causes);
-        let number = (port.get("port"), text(port, "protocol"));
-        if numbers.contains(&number) {
-            let shown =
-                json!({"name": "", "protocol": text(port, "protocol"), "port": port.get("port"), "targetPort": 0});
-            causes.push(duplicate(format!("spec.ports[{index}]"), &shown));
-        }
-        numbers.push(number);
-    }
-    causes.extend(metadata::labels(spec.get("selector"), "spec.selector"));
-    if !matches!(text(spec, "sessionAffinity"), "None" | "ClientIP") {
-        causes.push(unsupported(
-            "spec.sessionAffinity",
-            spec.get("sessionAffinity").unwrap_or(&Value::Null),
-            &["ClientIP", "None"],
-        ));
-    }
-    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
-        causes.push(unsupported("spec.type", &kind.into(), &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]));
-    }
-    if kind == "ExternalName" && text(spec, "externalName").is_empty() {
-        causes.push(required("spec.externalName", ""));
-    }
-    causes
-}
-
-fn service_port<'a>(
-    port: &'a Value,
-    index: usize,
-    named: bool,
-    kind: &str,
-    names: &mut Vec<&'a str>,
-    causes: &mut Vec<Cause>,
-) {
-    let field = format!("spec.ports[{index}]");
-    let name = text(port, "name");
-    if named && name.is_empty() {
-        causes.push(required(format!("{field}.name"), ""));
-    } else if !name.is_empty() {
-        if let Some(rule) = metadata::dns_label(name) {
-            causes.push(invalid(format!("{field}.name"), &name.into(), &rule));
-        } else if names.contains(&name) {
-            causes.push(duplicate(format!("{field}.name"), &name.into()));
-        }
-        names.push(name);
-    }
-    causes.extend(port_number(format!("{field}.port"), port.get("port").and_then(Value::as_i64).unwrap_or(0)));
-    match port.get("targetPort") {
-        Some(Value::Number(number)) => {
-            causes.extend(port_number(format!("{field}.targetPort"), number.as_i64().unwrap_or(0)));
-        }
-        Some(Value::String(name)) => {
-            causes
-                .extend(port_name(name).map(|rule| invalid(format!("{field}.targetPort"), &name.clone().into(), rule)));
-        }
-        _ => {}
-    }
-    let protocol = port.get("protocol").unwrap_or(&Value::Null);
-    if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
-        causes.push(unsupported(format!("{field}.protocol"), protocol, &["SCTP", "TCP", "UDP"]));
-    }
-    if kind == "ClusterIP" && port.get("nodePort").and_then(Value::as_i64).unwrap_or(0) != 0 {
-        causes.push(forbidden(format!("{field}.nodePort"), "may not be used when `type` is 'ClusterIP'"));
-    }
-}
-
-fn service_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let address =
-        |object: &Value| object.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let kind = |object: &Value| object.pointer("/spec/type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (now, before) = (address(new), address(old));
-    if kind(new) != "ExternalName" && kind(old) != "ExternalName" && !before.is_empty() && now != before {
-        causes.push(invalid("spec.clusterIPs[0]", &json!([now]), "may not change once set"));
-    }
 }

@@ -135,25 +135,7 @@ pub(super) fn decode_json(body: &[u8]) -> Result<Decoded, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let seed = Seed { path: &mut String::new(), duplicates: &mut duplicates, depth: 0 };
     let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    value.map(|value| Decoded { value, duplicates }).map_err(|error| go_json_error(&error, body))
-}
-
-/// encoding/json's words.
-fn go_json_error(error: &serde_json::Error, body: &[u8]) -> String {
-    if error.is_eof() {
-        return "unexpected end of JSON input".into();
-    }
-    let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-    let text = error.to_string();
-    if text.starts_with("exceeded") {
-        return format!("exceeded max depth of {DEPTH_MAX}");
-    }
-    match line.get(error.column().saturating_sub(1)) {
-        Some(byte) if byte.is_ascii_graphic() => {
-            format!("invalid character {:?} looking for beginning of value", char::from(*byte))
-        }
-        _ => text,
-    }
+    value.map(|value| Decoded { value, duplicates }).map_err(|error| schema::go_json_error(&error, body))
 }
 
 struct Seed<'a> {

@@ -4,12 +4,14 @@
 //! `k8s.io/client-go` 0.34.2); nothing here is written by hand but the list of kinds.
 
 mod definitions;
+mod json;
 mod kinds;
 mod protobuf;
 mod quantity;
 mod structure;
 
 pub use definitions::{Definition, Field, FieldType, ListType, definition};
+pub use json::go_json_error;
 pub use protobuf::decode_protobuf;
 pub use quantity::Quantity;
 pub use structure::{StructureError, check_structure, prune_unknown};

@@ -55,6 +55,20 @@ impl Quantity {
         Some(Self { nano: if negative { -magnitude } else { magnitude }, family })
     }
 
+    /// For comparisons of what is not worth more digits.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn to_f64(self) -> f64 {
+        self.nano as f64 / NANO as f64
+    }
+
+    /// Rounded up to thousandths, as what containers ask for is kept.
+    #[must_use]
+    pub fn rounded_to_milli(self) -> Self {
+        const MICRO: i128 = NANO / 1000;
+        let up = i128::from(self.nano.rem_euclid(MICRO) != 0);
+        Self { nano: (self.nano.div_euclid(MICRO) + up) * MICRO, family: self.family }
+    }
+
     pub fn is_negative(self) -> bool {
         self.nano < 0
     }
