@@ -23,7 +23,7 @@ pub fn validate(spec: &Value) -> Vec<Cause> {
         "ExternalName" => external_name(spec, &mut causes),
         _ => {}
     }
-    ports(spec, headless, &mut causes);
+    ports(spec, &mut causes);
     causes.extend(metadata::labels(spec.get("selector"), "spec.selector"));
     affinity(spec, &mut causes);
     addresses(spec, kind, &mut causes);
@@ -70,7 +70,7 @@ fn external_name(spec: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn ports(spec: &Value, headless: bool, causes: &mut Vec<Cause>) {
+fn ports(spec: &Value, causes: &mut Vec<Cause>) {
     let ports = items(spec, "ports");
     let mut names = Vec::new();
     for (index, port) in ports.iter().enumerate() {
@@ -95,11 +95,7 @@ fn ports(spec: &Value, headless: bool, causes: &mut Vec<Cause>) {
         let place = format!("{field}.targetPort");
         match port.get("targetPort") {
             Some(Value::Number(target)) => {
-                let target = target.as_i64().unwrap_or(0);
-                causes.extend(port_number(place.clone(), target));
-                if headless && target != number {
-                    // The real server lets it pass, and so does this one: it was so before it was checked.
-                }
+                causes.extend(port_number(place, target.as_i64().unwrap_or(0)));
             }
             Some(Value::String(name)) => {
                 let rules = port_name(name);
@@ -184,10 +180,8 @@ fn addresses(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
         }
     }
     let (single, list) = (text(spec, "clusterIP"), items(spec, "clusterIPs"));
-    if let Some(first) = list.first() {
-        if first != single {
-            causes.push(invalid("spec.clusterIPs", &json!(list), "first value must match `clusterIP`"));
-        }
+    if list.first().is_some_and(|first| first != single) {
+        causes.push(invalid("spec.clusterIPs", &json!(list), "first value must match `clusterIP`"));
     }
     for (index, address) in cluster_ips(spec).iter().enumerate() {
         let field = format!("spec.clusterIPs[{index}]");

@@ -109,7 +109,7 @@ fn field_reference(source: &Value, path: &str, causes: &mut Vec<Cause>) {
                 let rules = metadata::qualified_name(key);
                 causes.extend(rules.iter().map(|rule| invalid(path, &key.into(), rule)));
             }
-            _ => causes.push(invalid(path, &field.into(), &format!("does not support subscript"))),
+            _ => causes.push(invalid(path, &field.into(), "does not support subscript")),
         }
         return;
     }

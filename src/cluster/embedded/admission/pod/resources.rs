@@ -93,7 +93,7 @@ fn shown(amount: &Value) -> Value {
 pub fn quantity(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => Quantity::parse(text).map(|quantity| quantity.to_f64()),
+        Value::String(text) => Quantity::parse(text).map(Quantity::to_f64),
         _ => None,
     }
 }
