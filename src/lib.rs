@@ -12,6 +12,7 @@ pub mod commands;
 pub mod course;
 pub mod discovery;
 pub mod doctor;
+pub mod engine;
 pub mod error;
 pub mod kubectl;
 pub mod markdown;

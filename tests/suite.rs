@@ -15,6 +15,8 @@ mod author;
 mod background;
 #[path = "suite/course.rs"]
 mod course;
+#[path = "suite/kind.rs"]
+mod kind;
 #[path = "suite/proof.rs"]
 mod proof;
 #[path = "suite/render.rs"]

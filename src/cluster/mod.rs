@@ -2,6 +2,9 @@
 //! the environments' URLs and a registry, and cannot tell the clusters apart.
 
 pub mod embedded;
+pub mod kind;
+pub mod reader;
+mod request;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

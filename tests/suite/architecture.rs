@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 600;
 
 /// Modules that anyone may import.
-const LEAVES: &[&str] = &["error", "settings", "release", "markdown", "discovery"];
+const LEAVES: &[&str] = &["error", "settings", "release", "markdown", "discovery", "engine"];
 
 /// The parts of `course` that are plain types, for those who evaluate or keep what a course says.
 const PLAIN_COURSE: &[&str] = &["course::check", "course::model", "course::Variables"];
@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("release", &[]),
     ("markdown", &[]),
     ("discovery", &[]),
+    ("engine", &[]),
     ("args", &[]),
     ("course", &[]),
     ("checks", PLAIN_COURSE),

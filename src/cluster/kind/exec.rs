@@ -1,0 +1,137 @@
+//! Commands in a node: as root, privileged, with what they say kept for whoever asks why one failed.
+
+use std::collections::VecDeque;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+
+use super::error::KindError;
+use super::files::Log;
+
+/// As many lines of a failed command's output go with its error.
+const TAIL_LINES_MAX: usize = 30;
+/// As much of a command's output is kept.
+const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A node to run commands in.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    pub docker: &'a Docker,
+    pub container: &'a str,
+}
+
+impl Node<'_> {
+    /// Runs a shell script and returns what it writes to stdout. `called` is its name in the log and in an error;
+    /// `environment` is `NAME=value`.
+    pub async fn script(
+        &self,
+        called: &str,
+        script: &str,
+        environment: Vec<String>,
+        log: Option<&Log>,
+    ) -> Result<String, KindError> {
+        let command = vec!["bash".to_owned(), "-c".to_owned(), script.to_owned()];
+        self.run(called, command, environment, None::<futures_util::stream::Empty<_>>, log).await
+    }
+
+    /// Runs a command that reads `input`.
+    pub async fn feed(
+        &self,
+        called: &str,
+        command: Vec<String>,
+        input: impl Stream<Item = Result<Bytes, KindError>> + Send,
+    ) -> Result<String, KindError> {
+        self.run(called, command, Vec::new(), Some(input), None).await
+    }
+
+    async fn run(
+        &self,
+        called: &str,
+        command: Vec<String>,
+        environment: Vec<String>,
+        input: Option<impl Stream<Item = Result<Bytes, KindError>> + Send>,
+        log: Option<&Log>,
+    ) -> Result<String, KindError> {
+        let doing = || KindError::docker(format!("run `{called}` in {}", self.container));
+        let options = CreateExecOptions {
+            attach_stdin: Some(input.is_some()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            privileged: Some(true),
+            user: Some("0".to_owned()),
+            env: (!environment.is_empty()).then_some(environment),
+            cmd: Some(command),
+            ..CreateExecOptions::default()
+        };
+        let exec = self.docker.create_exec(self.container, options).await.map_err(doing())?;
+        let started = self.docker.start_exec(&exec.id, Some(StartExecOptions::default())).await.map_err(doing())?;
+        let StartExecResults::Attached { output, input: mut stdin } = started else {
+            return Err(KindError::NodeImage { what: "shell" });
+        };
+        let hear = async {
+            let (mut output, mut heard) = (output, Heard::default());
+            while let Some(chunk) = output.next().await {
+                heard.add(&chunk.map_err(doing())?, log);
+            }
+            Ok::<Heard, KindError>(heard)
+        };
+        let feed = async {
+            if let Some(input) = input {
+                let mut input = std::pin::pin!(input);
+                while let Some(chunk) = input.next().await {
+                    // A command that ended reads no more; its exit code tells why.
+                    if stdin.write_all(&chunk?).await.is_err() {
+                        break;
+                    }
+                }
+                let _ = stdin.shutdown().await;
+            }
+            Ok::<(), KindError>(())
+        };
+        // Both at once, since a pipe that nobody empties stops the other; and the writer ends with the output.
+        let (mut hear, mut feed) = (std::pin::pin!(hear), std::pin::pin!(feed));
+        let heard = tokio::select! {
+            heard = &mut hear => heard?,
+            fed = &mut feed => { fed?; hear.await? }
+        };
+        let code = self.docker.inspect_exec(&exec.id).await.map_err(doing())?.exit_code.unwrap_or(-1);
+        if code == 0 {
+            return Ok(String::from_utf8_lossy(&heard.stdout).into_owned());
+        }
+        Err(KindError::Command {
+            container: self.container.to_owned(),
+            command: called.to_owned(),
+            code,
+            tail: heard.tail.into(),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    stdout: Vec<u8>,
+    tail: VecDeque<String>,
+}
+
+impl Heard {
+    fn add(&mut self, chunk: &LogOutput, log: Option<&Log>) {
+        let bytes = chunk.as_ref();
+        for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.trim().is_empty()) {
+            if let Some(log) = log {
+                log.line(line);
+            }
+            self.tail.push_back(line.to_owned());
+            if self.tail.len() > TAIL_LINES_MAX {
+                self.tail.pop_front();
+            }
+        }
+        let is_stdout = matches!(chunk, LogOutput::StdOut { .. } | LogOutput::Console { .. });
+        if is_stdout && self.stdout.len() < OUTPUT_BYTES_MAX {
+            self.stdout.extend_from_slice(bytes);
+        }
+    }
+}

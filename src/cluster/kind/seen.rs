@@ -1,0 +1,158 @@
+//! What is there of a cluster before anything is done, and whether it may be touched: pure.
+
+use std::path::{Path, PathBuf};
+
+use bollard::Docker;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::query_parameters::ListContainersOptionsBuilder;
+
+use super::error::KindError;
+use super::node::{self, LABEL_CLUSTER, LABEL_DIRECTORY, LABEL_OURS, LABEL_ROLE, Role};
+
+/// A node's container, ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub id: String,
+    pub name: String,
+    pub role: Role,
+    pub is_running: bool,
+}
+
+/// All containers of the engine.
+pub async fn containers(docker: &Docker) -> Result<Vec<ContainerSummary>, KindError> {
+    let all = ListContainersOptionsBuilder::new().all(true).build();
+    docker.list_containers(Some(all)).await.map_err(KindError::docker("list its containers"))
+}
+
+/// The cluster's nodes, the control plane first, if all of them are ours; none where there is none. `workers` are
+/// those that are wanted, whose names have to be free.
+pub fn nodes(
+    containers: &[ContainerSummary],
+    name: &str,
+    directory: &Path,
+    workers: u8,
+) -> Result<Vec<Seen>, KindError> {
+    let of_cluster = |container: &&ContainerSummary| label(container, LABEL_CLUSTER) == Some(name);
+    let mut nodes = Vec::new();
+    for container in containers.iter().filter(of_cluster) {
+        if label(container, LABEL_OURS) != Some(name) {
+            return Err(KindError::MadeByKind { name: name.to_owned() });
+        }
+        if let Some(other) = other_directory(container, directory) {
+            return Err(KindError::Elsewhere { name: name.to_owned(), directory: other });
+        }
+        nodes.push(seen(container));
+    }
+    let wanted: Vec<String> = node::names(name, workers).into_iter().map(|(name, _)| name).collect();
+    let foreign = containers.iter().filter(|container| !of_cluster(container)).map(container_name);
+    if let Some(container) = foreign.into_iter().find(|name| wanted.contains(name)) {
+        return Err(KindError::Foreign { container });
+    }
+    nodes.sort_by_key(|node| (node.role != Role::ControlPlane, node.name.len(), node.name.clone()));
+    Ok(nodes)
+}
+
+fn label<'c>(container: &'c ContainerSummary, name: &str) -> Option<&'c str> {
+    container.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+/// The workspace that a container belongs to, if it is another one and still there. What a workspace that is gone
+/// has left is anybody's.
+fn other_directory(container: &ContainerSummary, directory: &Path) -> Option<PathBuf> {
+    let of_container = PathBuf::from(label(container, LABEL_DIRECTORY)?);
+    (of_container != directory && of_container.is_dir()).then_some(of_container)
+}
+
+fn container_name(container: &ContainerSummary) -> String {
+    let name = container.names.iter().flatten().next().map(String::as_str).unwrap_or_default();
+    name.trim_start_matches('/').to_owned()
+}
+
+fn seen(container: &ContainerSummary) -> Seen {
+    let is_worker = label(container, LABEL_ROLE) == Some(Role::Worker.name());
+    Seen {
+        id: container.id.clone().unwrap_or_default(),
+        name: container_name(container),
+        role: if is_worker { Role::Worker } else { Role::ControlPlane },
+        is_running: container.state == Some(ContainerSummaryStateEnum::RUNNING),
+    }
+}
+
+/// What to do with what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing is there: make it.
+    Make,
+    /// It was made, or its control plane was: start what is stopped and finish what is missing.
+    Finish,
+    /// Half of a node is of no use: remove what is ours, and make it anew.
+    MakeAnew,
+}
+
+/// Decides; `is_initialised` tells whether the control plane's kubeadm once came to its end.
+pub fn plan(nodes: &[Seen], workers: u8, is_initialised: bool) -> Plan {
+    let count = |role: Role| nodes.iter().filter(|node| node.role == role).count();
+    if nodes.is_empty() {
+        Plan::Make
+    } else if is_initialised && count(Role::ControlPlane) == 1 && count(Role::Worker) == usize::from(workers) {
+        Plan::Finish
+    } else {
+        Plan::MakeAnew
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(name: &str, labels: &[(&str, &str)]) -> ContainerSummary {
+        ContainerSummary {
+            id: Some(format!("id of {name}")),
+            names: Some(vec![format!("/{name}")]),
+            labels: Some(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()),
+            state: Some(ContainerSummaryStateEnum::RUNNING),
+            ..ContainerSummary::default()
+        }
+    }
+
+    #[test]
+    fn nothing_is_touched_that_is_not_ours() {
+        fn check(containers: &[ContainerSummary], expected: Result<&[&str], &str>) {
+            let found = nodes(containers, "t", Path::new("/ours"), 1).map_err(|error| error.to_string());
+            let names = found.as_ref().map(|nodes| nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
+            assert_eq!(names.as_deref().map_err(|error| error.as_str()), expected);
+        }
+        let ours = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_DIRECTORY, "/ours"), (LABEL_ROLE, "worker")];
+        let control_plane = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_ROLE, "control-plane")];
+        let kinds = [(LABEL_CLUSTER, "t"), (LABEL_ROLE, "control-plane")];
+        let moved = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_DIRECTORY, "/a/directory/that/is/gone")];
+        let elsewhere = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_DIRECTORY, "/")];
+        check(&[], Ok(&[]));
+        check(
+            &[container("t-worker", &ours), container("t-control-plane", &control_plane)],
+            Ok(&["t-control-plane", "t-worker"]),
+        );
+        check(&[container("other", &[(LABEL_CLUSTER, "other")])], Ok(&[]));
+        check(&[container("t-control-plane", &moved)], Ok(&["t-control-plane"]));
+        check(
+            &[container("t-control-plane", &kinds)],
+            Err("the kind cluster `t` exists already, and was not made by tutorial"),
+        );
+        check(&[container("t-worker", &[])], Err("the container `t-worker` exists already, and is not ours"));
+        // A name that this cluster does not need.
+        check(&[container("t-worker2", &[])], Ok(&[]));
+        check(&[container("t-control-plane", &elsewhere)], Err("the kind cluster `t` belongs to another workspace"));
+    }
+
+    #[test]
+    fn what_is_there_is_finished_or_made_anew() {
+        let node = |role| Seen { id: String::new(), name: String::new(), role, is_running: true };
+        let (control_plane, worker) = (node(Role::ControlPlane), node(Role::Worker));
+        assert_eq!(plan(&[], 0, false), Plan::Make);
+        assert_eq!(plan(std::slice::from_ref(&control_plane), 0, true), Plan::Finish);
+        assert_eq!(plan(std::slice::from_ref(&control_plane), 0, false), Plan::MakeAnew);
+        assert_eq!(plan(std::slice::from_ref(&control_plane), 1, true), Plan::MakeAnew);
+        assert_eq!(plan(&[control_plane, worker.clone()], 1, true), Plan::Finish);
+        assert_eq!(plan(&[worker], 1, true), Plan::MakeAnew);
+    }
+}
