@@ -53,5 +53,8 @@ mod rollouts;
 #[path = "suite/werf.rs"]
 mod werf;
 
+#[path = "suite/terminal.rs"]
+mod terminal;
+
 #[path = "suite/mistakes.rs"]
 mod mistakes;

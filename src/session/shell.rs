@@ -94,7 +94,9 @@ impl Session<'_> {
 /// While a shell is open: after each of its commands the step's checks are looked at once, so that the next prompt
 /// shows whether they pass.
 fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
-    let Ok(mut session) = Session::open(host, &WorkspaceArgs { dir: Some(root.to_owned()) }) else { return };
+    // The terminal is the shell's: whoever else drew on it, a line of progress even, would wipe out its prompt.
+    let Ok(silent) = host.apart(host.settings.home.clone()) else { return };
+    let Ok(mut session) = Session::open(&silent, &WorkspaceArgs { dir: Some(root.to_owned()) }) else { return };
     let asked = asked_file(&session.workspace);
     let changed = || asked.metadata().and_then(|metadata| metadata.modified()).ok();
     let mut seen = changed();

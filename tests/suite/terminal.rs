@@ -1,0 +1,155 @@
+//! Sessions at a terminal: a pseudo-terminal of `script`(1), keys as a learner presses them, and what is then on the
+//! screen.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::session::Home;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const ENTER: &str = "\r";
+const DOWN: &str = "\u{1b}[B";
+const UP: &str = "\u{1b}[A";
+
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    printed: Arc<Mutex<Vec<u8>>>,
+    /// How much of it has been waited for.
+    seen: usize,
+}
+
+impl Terminal {
+    /// None where the system has no `script` of util-linux.
+    fn open(home: &Home, command_line: &str) -> Option<Self> {
+        let version = Command::new("script").arg("--version").output();
+        if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux")) {
+            println!("skipped: there is no `script` of util-linux to make a terminal");
+            return None;
+        }
+        let mut command = home.command("script");
+        command.args(["-qfec", &format!("stty cols 100 rows 50; {command_line}"), "/dev/null"]);
+        command.env("TERM", "xterm-256color").env("SHELL", "/bin/bash").env("LANG", "C.UTF-8");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (keys, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&printed);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = output.read(&mut buffer) {
+                sink.lock().unwrap().extend_from_slice(&buffer[..length]);
+            }
+        });
+        Some(Self { child, keys, printed, seen: 0 })
+    }
+
+    /// A hand takes a moment: a key that arrives while the terminal changes its mode is lost.
+    fn press(&mut self, keys: &str) {
+        std::thread::sleep(Duration::from_millis(200));
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits until a text is printed behind what was waited for before; answers what came behind it so far.
+    #[track_caller]
+    fn wait_for(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let printed = String::from_utf8_lossy(&self.printed.lock().unwrap()).into_owned();
+            let new = printed.get(self.seen..).unwrap_or_default();
+            if let Some(at) = new.find(text) {
+                self.seen += at + text.len();
+                return printed[self.seen..].to_owned();
+            }
+            assert!(Instant::now() < deadline, "in vain: {text:?} in\n{new}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn end(mut self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        panic!("it does not end: {}", String::from_utf8_lossy(&self.printed.lock().unwrap()));
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_step_is_played_by_the_menu_and_in_the_shell() {
+    let home = Home::new();
+    let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));
+    let line = format!("'{}' start '{course}'", env!("CARGO_BIN_EXE_tutorial"));
+    let Some(mut terminal) = Terminal::open(&home, &line) else { return };
+    // The quiz: the wrong answer first.
+    terminal.wait_for("Answer the question");
+    terminal.press(ENTER);
+    terminal.wait_for("Your answer");
+    terminal.press(DOWN);
+    terminal.press(ENTER);
+    terminal.wait_for("Have another go");
+    terminal.wait_for("Your answer");
+    terminal.press(ENTER);
+    terminal.wait_for("It says so.");
+    terminal.wait_for("Go on");
+    terminal.press(ENTER);
+    // The shell: it opens by itself as the likeliest choice, and its prompt comes back after each command.
+    terminal.wait_for("Open a shell here");
+    terminal.press(ENTER);
+    terminal.wait_for("(tutorial 2/5)");
+    terminal.press("echo \"The project is $PROJECT.\" > notes/one.txt; echo do\"\"ne\r");
+    terminal.wait_for("done\r\n");
+    terminal.wait_for("(tutorial 2/5)");
+    // The checks are looked at behind it; nothing of that may wipe the prompt out.
+    let prompt = home.workspace("small").join(".tutorial/shell/prompt");
+    let deadline = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(&prompt).unwrap().contains('✓') {
+        assert!(Instant::now() < deadline, "the prompt is never told that the checks pass");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let behind = String::from_utf8_lossy(&terminal.printed.lock().unwrap()).into_owned()[terminal.seen..].to_owned();
+    assert!(!behind.contains("\u{1b}[2K") && !behind.contains("\u{1b}[K") && !behind.contains('\r'), "{behind:?}");
+    terminal.press(ENTER);
+    terminal.wait_for("(tutorial 2/5 ✓)");
+    terminal.press("exit\r");
+    // Back in the session the step is checked.
+    terminal.wait_for("That was a file.");
+    terminal.wait_for("Well done");
+    terminal.wait_for("Quit");
+    terminal.press(UP);
+    terminal.press(ENTER);
+    terminal.wait_for("Your progress is kept");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn an_interrupt_leaves_the_terminal_as_it_was() {
+    let home = Home::new();
+    let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));
+    let line = format!(
+        "before=$(stty -g); '{}' start '{course}'; echo \"code $?\"; [ \"$before\" = \"$(stty -g)\" ] && echo same",
+        env!("CARGO_BIN_EXE_tutorial")
+    );
+    let Some(mut terminal) = Terminal::open(&home, &line) else { return };
+    terminal.wait_for("Quit");
+    terminal.press("\u{3}");
+    terminal.wait_for("code 130");
+    terminal.wait_for("same");
+    // The cursor was hidden by the menu and is shown again.
+    let printed = String::from_utf8_lossy(&terminal.printed.lock().unwrap()).into_owned();
+    assert!(printed.rfind("\u{1b}[?25h") > printed.rfind("\u{1b}[?25l"), "the cursor stays hidden");
+    assert_eq!(terminal.end(), 0);
+}
