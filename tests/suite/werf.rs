@@ -13,7 +13,7 @@ use tutorial::cluster::embedded::process;
 use tutorial::cluster::{ClusterSpec, Connection};
 
 /// A project with a cluster of its own.
-struct Scene {
+pub struct Scene {
     directory: tempfile::TempDir,
     spec: ClusterSpec,
     connection: Connection,
@@ -57,7 +57,7 @@ spec:
 ";
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let spec = ClusterSpec {
             name: "tutorial-werf".into(),
@@ -68,7 +68,9 @@ impl Scene {
         let program = Path::new(env!("CARGO_BIN_EXE_tutorial"));
         let connection = block_on(process::ensure_running(&spec, program)).unwrap();
         std::fs::create_dir_all(directory.path().join("bin")).unwrap();
-        std::os::unix::fs::symlink(program, directory.path().join("bin/werf")).unwrap();
+        for name in ["werf", "kubectl"] {
+            std::os::unix::fs::symlink(program, directory.path().join("bin").join(name)).unwrap();
+        }
         let scene = Self { directory, spec, connection };
         std::fs::create_dir_all(scene.app()).unwrap();
         scene.git(&["init", "-q", "-b", "main"]);
@@ -89,7 +91,7 @@ impl Scene {
         self.directory.path().join("app")
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub fn write(&self, path: &str, text: &str) {
         let path = self.app().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -101,7 +103,7 @@ impl Scene {
         self.write(path, &text.replace(old, new));
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -116,18 +118,23 @@ impl Scene {
         command
     }
 
+    /// The built-in kubectl.
+    pub fn kubectl(&self) -> Command {
+        self.command(&self.directory.path().join("bin/kubectl").display().to_string())
+    }
+
     fn git(&self, arguments: &[&str]) {
         let output = self.command("git").args(arguments).output().unwrap();
         assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn commit(&self, message: &str) {
+    pub fn commit(&self, message: &str) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
     }
 
     /// What werf prints, with its exit code at the end as in the logs.
-    fn werf(&self, words: &str) -> String {
+    pub fn werf(&self, words: &str) -> String {
         let program = self.directory.path().join("bin/werf");
         let output = self.command(&program.display().to_string()).args(words.split(' ')).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -357,37 +364,4 @@ fn mistakes_are_told_as_werf_tells_them() {
     scene.play(LOG, "19. ", "helm get values demo-app-production -n demo-app-production");
     let listed = scene.werf("helm list -A");
     assert!(listed.starts_with("NAME                \tNAMESPACE           \tREVISION\tUPDATED "), "{listed}");
-}
-
-#[test]
-fn helm_reads_and_rolls_back_what_the_agent_released() {
-    let scene = Scene::new();
-    for replicas in ["production: 2", "production: 3"] {
-        scene.write(".helm/values.yaml", &format!("replicas:\n  {replicas}\nnodePort:\n  production: 30080\n"));
-        scene.commit("Replicas");
-        let made = scene.werf("converge --env production");
-        assert!(made.ends_with("[rc 0]\n"), "{made}");
-    }
-    for program in ["helm3", "helm"] {
-        let helm = |words: &str| {
-            let output = scene.command(program).args(words.split(' ')).args(["-n", "demo-app-production"]).output();
-            output.map(|output| (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
-        };
-        let Ok((true, listed)) = helm("list") else {
-            assert!(std::env::var_os("TUTORIAL_REQUIRE_HELM").is_none(), "{program} is required and not there");
-            println!("skipped: there is no {program}");
-            continue;
-        };
-        assert!(listed.contains("demo-app-production\t") && listed.contains("deployed\tdemo-app-1.0.0"), "{listed}");
-        assert!(helm("history demo-app-production").is_ok_and(|(well, text)| well && text.contains("superseded")));
-        assert!(
-            helm("get manifest demo-app-production")
-                .is_ok_and(|(well, text)| well && text.contains("kind: Deployment"))
-        );
-        assert!(helm("rollback demo-app-production 1").is_ok_and(|(well, _)| well), "{program} rolls back");
-        let shown = scene.werf("helm history demo-app-production -n demo-app-production");
-        assert!(shown.contains("Rollback to 1"), "{shown}");
-    }
-    let again = scene.werf("converge --env production");
-    assert!(again.contains("Succeeded release") || again.contains("Skipped release"), "{again}");
 }
