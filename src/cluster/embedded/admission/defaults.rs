@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::schema::Kind;
+use super::super::schema::{Kind, Quantity};
 use super::{items, text};
 
 pub fn set(kind: &Kind, object: &mut Value) {
+    owners(object);
     match (kind.group, kind.name) {
         ("apps", "Deployment") => deployment(object),
         ("apps", "ReplicaSet") => replica_set(object),
@@ -13,15 +14,36 @@ pub fn set(kind: &Kind, object: &mut Value) {
             if let Some(spec) = member(object, "spec") {
                 pod_spec(spec);
                 spec.entry("enableServiceLinks").or_insert(true.into());
+                for key in ["initContainers", "containers"] {
+                    for container in spec.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+                        if let Some(resources) = member(container, "resources") {
+                            requests_from_limits(resources);
+                        }
+                    }
+                }
             }
         }
         ("", "Service") => service(object),
         ("", "Secret") => secret(object),
         ("", "Namespace") => namespace(object),
+        ("", "Node") => node(object),
         ("", "Endpoints") => endpoints(object),
         ("discovery.k8s.io", "EndpointSlice") => endpoint_slice(object),
         _ => {}
     }
+}
+
+/// An owner that is named twice counts once.
+fn owners(object: &mut Value) {
+    let Some(metadata) = member(object, "metadata") else { return };
+    let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) else { return };
+    let mut seen = Vec::new();
+    owners.retain(|owner| {
+        let uid = text(owner, "uid").to_owned();
+        let first = uid.is_empty() || !seen.contains(&uid);
+        seen.push(uid);
+        first
+    });
 }
 
 fn member<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Map<String, Value>> {
@@ -78,6 +100,19 @@ fn template(spec: &mut Map<String, Value>) {
 }
 
 fn pod_spec(spec: &mut Map<String, Value>) {
+    drop_disabled(spec);
+    // Two names of one field.
+    let text =
+        |spec: &Map<String, Value>, key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (name, former) = (text(spec, "serviceAccountName"), text(spec, "serviceAccount"));
+    let account = if name.is_empty() { former } else { name };
+    if !account.is_empty() {
+        spec.insert("serviceAccountName".into(), account.clone().into());
+        spec.insert("serviceAccount".into(), account.into());
+    }
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".into(), 1.into());
+    }
     default_text(spec, "restartPolicy", "Always");
     default(spec, "terminationGracePeriodSeconds", 30);
     default_text(spec, "dnsPolicy", "ClusterFirst");
@@ -92,6 +127,24 @@ fn pod_spec(spec: &mut Map<String, Value>) {
     }
     for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
         self::volume(volume);
+    }
+}
+
+/// What Kubernetes 1.34 drops as long as its feature is not switched on.
+fn drop_disabled(spec: &mut Map<String, Value>) {
+    for (key, kept) in [("containers", ""), ("initContainers", "Always")] {
+        for container in spec.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(container) = container.as_object_mut() else { continue };
+            if container.get("restartPolicy").is_some_and(|policy| *policy != kept) {
+                container.remove("restartPolicy");
+            }
+        }
+    }
+    if let Some(volumes) = spec.get_mut("volumes").and_then(Value::as_array_mut) {
+        volumes.retain(|volume| volume.get("image").is_none());
+        if volumes.is_empty() {
+            spec.remove("volumes");
+        }
     }
 }
 
@@ -115,9 +168,33 @@ fn container(container: &mut Map<String, Value>) {
         if let Some(probe) = container.get_mut(key).and_then(Value::as_object_mut) {
             self::probe(probe);
         }
+        if let Some(probe) = container.get_mut(key) {
+            http_get(probe);
+        }
     }
-    if let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) {
-        requests_from_limits(resources);
+    if let Some(lifecycle) = container.get_mut("lifecycle").and_then(Value::as_object_mut) {
+        for handler in lifecycle.values_mut() {
+            http_get(handler);
+        }
+    }
+    if let Some(resources) = container.get_mut("resources") {
+        for side in ["limits", "requests"] {
+            for amount in member(resources, side).into_iter().flat_map(|amounts| amounts.values_mut()) {
+                let rounded = amount.as_str().and_then(Quantity::parse).map(Quantity::rounded_to_milli);
+                if let Some(rounded) =
+                    rounded.filter(|rounded| Some(*rounded) != amount.as_str().and_then(Quantity::parse))
+                {
+                    *amount = rounded.to_string().into();
+                }
+            }
+        }
+    }
+}
+
+fn http_get(handler: &mut Value) {
+    if let Some(http) = handler.get_mut("httpGet").and_then(Value::as_object_mut) {
+        default_text(http, "path", "/");
+        default_text(http, "scheme", "HTTP");
     }
 }
 
@@ -139,10 +216,6 @@ fn probe(probe: &mut Map<String, Value>) {
             *entry = value.into();
         }
     }
-    if let Some(http) = probe.get_mut("httpGet").and_then(Value::as_object_mut) {
-        default_text(http, "path", "/");
-        default_text(http, "scheme", "HTTP");
-    }
     if let Some(grpc) = probe.get_mut("grpc").and_then(Value::as_object_mut) {
         default(grpc, "service", "");
     }
@@ -151,6 +224,14 @@ fn probe(probe: &mut Map<String, Value>) {
 /// Without a tag, or with `latest`, an image is pulled each time.
 fn pulls_always(image: &str) -> bool {
     if image.contains('@') {
+        return false;
+    }
+    // What is no image's name has no tag.
+    if image
+        .split(':')
+        .next()
+        .is_some_and(|name| name.rsplit('/').next().unwrap_or(name).contains(|c: char| c.is_ascii_uppercase()))
+    {
         return false;
     }
     let name = image.rsplit('/').next().unwrap_or(image);
@@ -209,7 +290,8 @@ fn service(object: &mut Value) {
         }
     }
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    let external = spec.get("externalIPs").and_then(Value::as_array).is_some_and(|addresses| !addresses.is_empty());
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && external) {
         default_text(spec, "externalTrafficPolicy", "Cluster");
     }
     if kind != "ExternalName" {
@@ -264,7 +346,27 @@ fn endpoints(object: &mut Value) {
     }
 }
 
+/// A node's ranges hold its first one; what it can give is what it has where nothing else is said.
+fn node(object: &mut Value) {
+    if let Some(spec) = member(object, "spec")
+        && let Some(range) =
+            spec.get("podCIDR").filter(|range| range.as_str().is_some_and(|range| !range.is_empty())).cloned()
+    {
+        default(spec, "podCIDRs", json!([range]));
+    }
+    if let Some(status) = member(object, "status")
+        && let Some(capacity) = status.get("capacity").cloned()
+    {
+        default(status, "allocatable", capacity);
+    }
+}
+
 fn endpoint_slice(object: &mut Value) {
+    for endpoint in object.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(endpoint) = endpoint.as_object_mut() {
+            endpoint.remove("deprecatedTopology");
+        }
+    }
     if items(object, "ports").is_empty() {
         return;
     }

@@ -72,12 +72,12 @@ fn owner_references(metadata: &Value, causes: &mut Vec<Cause>) {
             }
         }
         if (version, kind) == ("v1", "Event") {
-            causes.push(invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"));
+            causes.push(raw(path, &go_owner(owner), "/v1, Kind=Event is disallowed from being an owner"));
         }
         controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
     }
     if controllers > 1 {
-        let all = Value::Array(owners.to_vec());
+        let all = format!("[{}]", owners.iter().map(go_owner).collect::<Vec<_>>().join(","));
         let names: Vec<String> = owners
             .iter()
             .filter(|owner| owner.get("controller") == Some(&Value::Bool(true)))
@@ -87,8 +87,22 @@ fn owner_references(metadata: &Value, causes: &mut Vec<Cause>) {
             "Only one reference can have Controller set to true. Found \"true\" in references for {}",
             names.join(" and ")
         );
-        causes.push(invalid(path, &all, &detail));
+        causes.push(raw(path, &all, &detail));
     }
+}
+
+/// An owner with its fields in Go's order.
+fn go_owner(owner: &Value) -> String {
+    let keys = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let members: Vec<String> = keys
+        .iter()
+        .filter_map(|key| Some(format!("{key:?}:{}", owner.get(*key).filter(|value| !value.is_null())?)))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+fn raw(field: &str, shown: &str, detail: &str) -> Cause {
+    Cause { reason: "FieldValueInvalid", message: format!("Invalid value: {shown}: {detail}"), field: field.into() }
 }
 
 const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
@@ -97,10 +111,10 @@ const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeleti
 pub fn finalizers(finalizers: &[Value], path: &str, causes: &mut Vec<Cause>) {
     for (index, finalizer) in finalizers.iter().enumerate() {
         let name = finalizer.as_str().unwrap_or_default();
-        let place = if path.starts_with("spec") { path.to_owned() } else { format!("{path}[{index}]") };
         let rules = qualified_name(name);
-        causes.extend(rules.iter().map(|rule| invalid(place.clone(), finalizer, rule)));
-        if rules.is_empty() && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+        causes.extend(rules.iter().map(|rule| invalid(path, finalizer, rule)));
+        let place = if path.starts_with("spec") { path.to_owned() } else { format!("{path}[{index}]") };
+        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             causes.push(invalid(place, finalizer, detail));
         }
@@ -154,7 +168,6 @@ pub fn labels(labels: Option<&Value>, path: &str) -> Vec<Cause> {
 
 fn name_rules(kind: &Kind, name: &str) -> Vec<String> {
     match kind.name {
-        "Namespace" if name.contains('.') => vec!["must not contain dots".into()],
         "Namespace" => dns_label(name),
         "Service" => service_name(name),
         // An event's name may be anything, as a path's part.
@@ -181,7 +194,8 @@ fn rules(length: usize, length_max: usize, fits: bool, rule: &str) -> Vec<String
 
 /// RFC 1123 label, at most 63 characters.
 pub fn dns_label(name: &str) -> Vec<String> {
-    rules(name.len(), MAX_LABEL, is_label(name), LABEL_RULE)
+    let rule = if name.split('.').all(is_label) { "must not contain dots" } else { LABEL_RULE };
+    rules(name.len(), MAX_LABEL, is_label(name), rule)
 }
 
 /// RFC 1123 subdomain, at most 253 characters.

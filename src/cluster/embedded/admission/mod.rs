@@ -13,8 +13,10 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod warnings;
 
 pub use pod::quantity;
+pub use warnings::{repeated_owners, warnings};
 
 use serde_json::Value;
 
@@ -35,9 +37,19 @@ pub fn validate_create(kind: &'static Kind, object: &Value) -> Vec<Cause> {
     causes
 }
 
+/// What is wrong with a status that a controller reports.
+pub fn validate_status(kind: &'static Kind, new: &Value) -> Vec<Cause> {
+    validation::validate_status(kind, new.get("status").unwrap_or(&Value::Null))
+}
+
 /// What is wrong with an update, immutable fields among it.
 pub fn validate_update(kind: &'static Kind, new: &Value, old: &Value) -> Vec<Cause> {
+    // The real server comes by the metadata on three ways, with most kinds; its message names each cause once.
     let mut causes = metadata::validate_update(new, old);
+    causes.extend(causes.clone());
+    if !matches!(kind.name, "Service" | "Node" | "Namespace") {
+        causes.extend(metadata::validate(kind, new));
+    }
     causes.extend(validation::validate_update(kind, new, old));
     causes
 }

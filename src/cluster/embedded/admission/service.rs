@@ -193,7 +193,8 @@ fn addresses(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
             continue;
         }
         let family = if address.contains(':') { "IPv6" } else { "IPv4" };
-        if let Some(wanted) = families.get(index).and_then(Value::as_str).filter(|wanted| *wanted != family) {
+        let wanted = families.get(index).and_then(Value::as_str).filter(|wanted| matches!(*wanted, "IPv4" | "IPv6"));
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != family) {
             let detail = format!("expected an {wanted} value as indicated by `ipFamilies[{index}]`");
             causes.push(invalid(field, &(*address).into(), &detail));
         }

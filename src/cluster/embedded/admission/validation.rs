@@ -179,7 +179,14 @@ fn template(spec: &Value, causes: &mut Vec<Cause>) {
         causes.push(invalid("spec.selector", selector, "invalid label selector"));
         return;
     }
-    if !(wanted.as_object().is_some_and(|wanted| !wanted.is_empty()) && selector::matches(wanted, labels)) {
+    let empty = spec.get("selector").is_some_and(|selector| {
+        ["matchLabels", "matchExpressions"].iter().all(|part| {
+            selector.get(part).is_none_or(|part| {
+                part.as_object().is_none_or(serde_json::Map::is_empty) && part.as_array().is_none_or(Vec::is_empty)
+            })
+        })
+    });
+    if !empty && !selector::matches(wanted, labels) || spec.get("selector").is_none() {
         causes.push(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
     }
     if let Some(metadata) = template.get("metadata") {
@@ -309,7 +316,51 @@ fn replica_set(spec: &Value) -> Vec<Cause> {
     causes
 }
 
+/// A status's numbers fit each other.
+pub fn validate_status(kind: &Kind, status: &Value) -> Vec<Cause> {
+    let numbers: &[&str] = match (kind.group, kind.name) {
+        ("apps", "Deployment") => &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"],
+        ("apps", "ReplicaSet") => &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+        _ => return Vec::new(),
+    };
+    let number = |key: &str| status.get(key).and_then(Value::as_i64).unwrap_or(0);
+    let mut causes = Vec::new();
+    for key in numbers.iter().chain(&["unavailableReplicas", "observedGeneration", "collisionCount"]) {
+        if number(key) < 0 {
+            causes.push(negative(format!("status.{key}"), number(key)));
+        }
+    }
+    for key in &numbers[1..] {
+        if number(key) > number("replicas") {
+            let detail = "cannot be greater than status.replicas";
+            causes.push(invalid(format!("status.{key}"), &number(key).into(), detail));
+        }
+    }
+    if number("availableReplicas") > number("readyReplicas") {
+        let detail = "cannot be greater than readyReplicas";
+        causes.push(invalid("status.availableReplicas", &number("availableReplicas").into(), detail));
+    }
+    causes
+}
+
 fn pod_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let gates = |object: &Value| object.get("spec").map_or(Vec::new(), |spec| items(spec, "schedulingGates").to_vec());
+    let gates_before = gates(old);
+    for (index, gate) in gates(new).iter().enumerate().filter(|(_, gate)| !gates_before.contains(gate)) {
+        let detail = format!("only deletion is allowed, but found new scheduling gate '{}'", text(gate, "name"));
+        causes.push(forbidden(format!("spec.schedulingGates[{index}].name"), &detail));
+    }
+    for key in ["containers", "initContainers"] {
+        for (index, container) in new.get("spec").map_or(&[][..], |spec| items(spec, key)).iter().enumerate() {
+            if text(container, "image").is_empty() {
+                causes.push(required(format!("spec.{key}[{index}].image"), ""));
+            } else if text(container, "image").trim() != text(container, "image") {
+                let detail = "must not have leading or trailing whitespace";
+                let image = text(container, "image").into();
+                causes.push(invalid(format!("spec.{key}[{index}].image"), &image, detail));
+            }
+        }
+    }
     let count = |object: &Value, key: &str| object.get("spec").map_or(0, |spec| items(spec, key).len());
     for key in ["containers", "initContainers"] {
         if count(new, key) != count(old, key) {
@@ -322,10 +373,10 @@ fn pod_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A pod's spec without what an update may change, and without what the scheduler sets.
+/// A pod's spec without what an update may change.
 fn comparable(pod: &Value) -> Value {
     let mut spec = pod.get("spec").cloned().unwrap_or_default();
-    for key in ["activeDeadlineSeconds", "tolerations", "nodeName", "schedulingGates"] {
+    for key in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
         if let Some(spec) = spec.as_object_mut() {
             spec.remove(key);
         }

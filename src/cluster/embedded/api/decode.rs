@@ -18,7 +18,7 @@ use super::super::status::Status;
 const BODY_BYTES_MAX: usize = 3 << 20;
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Far beyond any object, far below what the stack holds.
-const DEPTH_MAX: usize = 96;
+const DEPTH_MAX: usize = 96; // serde_json itself stops at 128
 /// A YAML document that expands to more values than this is a bomb.
 const YAML_VALUES_MAX: usize = 1_000_000;
 
@@ -52,16 +52,12 @@ pub(super) struct Decoded {
 /// Decodes a body by its media type. `expected` is the kind's name for messages.
 pub(super) fn decode(content_type: &str, body: &[u8], expected: &str) -> Result<Decoded, Status> {
     match content_type {
-        "" | "application/json" => decode_json(body).map_err(|error| {
-            let message = format!(
-                "the object provided is unrecognized (must be of type {expected}): \
-                 couldn't get version/kind; json parse error: {error} ({})",
-                summary(body)
-            );
-            errors::bad_request(message)
+        "" | "application/json" => decode_json(body).and_then(identified).map_err(|error| {
+            let why = format!("couldn't get version/kind; json parse error: {error}");
+            unrecognized(expected, &why, body)
         }),
         "application/yaml" => decode_yaml(body)
-            .map_err(|error| errors::bad_request(format!("error converting YAML to JSON: yaml: {error}")))
+            .map_err(|error| unrecognized(expected, &format!("yaml: {error}"), body))
             .map(|value| Decoded { value, duplicates: Vec::new() }),
         "application/vnd.kubernetes.protobuf" => schema::decode_protobuf(body)
             .map_err(|error| errors::bad_request(format!("the protobuf body cannot be decoded: {error}")))
@@ -75,13 +71,44 @@ pub(super) fn decode(content_type: &str, body: &[u8], expected: &str) -> Result<
     }
 }
 
-/// The first bytes of a body, for a message.
+fn unrecognized(expected: &str, why: &str, body: &[u8]) -> Status {
+    let summary = summary(body);
+    errors::bad_request(format!("the object provided is unrecognized (must be of type {expected}): {why} ({summary})"))
+}
+
+/// A decoder looks for the version and kind first; null stands for an empty object.
+fn identified(decoded: Decoded) -> Result<Decoded, String> {
+    const HEAD: &str =
+        r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+    if decoded.value.is_null() {
+        return Ok(Decoded { value: Value::Object(Map::new()), ..decoded });
+    }
+    if !decoded.value.is_object() {
+        return Err(format!("json: cannot unmarshal {} into Go value of type {HEAD}", go_type(&decoded.value)));
+    }
+    for key in ["apiVersion", "kind"] {
+        if let Some(found) = decoded.value.get(key).filter(|found| !found.is_string() && !found.is_null()) {
+            return Err(format!(
+                "json: cannot unmarshal {} into Go struct field .{key} of type string",
+                go_type(found)
+            ));
+        }
+    }
+    Ok(decoded)
+}
+
+/// The first bytes of a body, for a message; in hexadecimal digits where it is no JSON object.
 fn summary(body: &[u8]) -> String {
     const LENGTH: usize = 30;
     if body.is_empty() {
         return "<empty>".into();
     }
-    let text = String::from_utf8_lossy(&body[..body.len().min(LENGTH)]).into_owned();
+    let start = &body[..body.len().min(LENGTH)];
+    let text = if body[0] == b'{' {
+        String::from_utf8_lossy(start).into_owned()
+    } else {
+        start.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
     if body.len() > LENGTH { format!("{text} ...") } else { text }
 }
 
@@ -133,15 +160,48 @@ fn from_yaml(value: serde_yaml::Value, depth: usize, budget: &mut usize) -> Resu
 pub(super) fn decode_json(body: &[u8]) -> Result<Decoded, String> {
     let mut duplicates = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let seed = Seed { path: &mut String::new(), duplicates: &mut duplicates, depth: 0 };
+    let seed = Seed { path: &mut String::new(), duplicates: &mut duplicates, depth: 0, marks: None };
     let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     value.map(|value| Decoded { value, duplicates }).map_err(|error| schema::go_json_error(&error, body))
+}
+
+/// What is wrong with fields, in the order in which they stand in a JSON body.
+pub(super) fn in_order(body: &[u8], found: Vec<String>) -> Vec<String> {
+    if found.len() < 2 {
+        return found;
+    }
+    let mut order = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let seed =
+        Seed { path: &mut String::new(), duplicates: &mut Vec::new(), depth: 0, marks: Some((&found, &mut order)) };
+    if seed.deserialize(&mut deserializer).is_err() || order.len() < found.len() {
+        return found;
+    }
+    order
 }
 
 struct Seed<'a> {
     path: &'a mut String,
     duplicates: &'a mut Vec<String>,
     depth: usize,
+    /// What is looked for, and what of it has been met.
+    marks: Option<(&'a Vec<String>, &'a mut Vec<String>)>,
+}
+
+impl Seed<'_> {
+    fn mark(&mut self, what: String) {
+        if let Some((wanted, met)) = &mut self.marks
+            && wanted.contains(&what)
+            && !met.contains(&what)
+        {
+            met.push(what);
+        }
+    }
+
+    fn below(&mut self) -> Seed<'_> {
+        let marks = self.marks.as_mut().map(|(wanted, met)| (*wanted, &mut **met));
+        Seed { path: self.path, duplicates: self.duplicates, depth: self.depth + 1, marks }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -187,7 +247,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
         if self.depth >= DEPTH_MAX {
             return Err(A::Error::custom("exceeded max depth"));
         }
@@ -195,8 +255,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let length = self.path.len();
         loop {
             let _ = write!(self.path, "[{}]", items.len());
-            let seed = Seed { path: self.path, duplicates: self.duplicates, depth: self.depth + 1 };
-            let item = access.next_element_seed(seed)?;
+            let item = access.next_element_seed(self.below())?;
             self.path.truncate(length);
             match item {
                 Some(item) => items.push(item),
@@ -205,7 +264,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
         if self.depth >= DEPTH_MAX {
             return Err(A::Error::custom("exceeded max depth"));
         }
@@ -217,10 +276,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
             self.path.push_str(&key);
             if members.contains_key(&key) && self.duplicates.len() < 32 {
-                self.duplicates.push(format!("duplicate field \"{}\"", self.path));
+                let duplicate = format!("duplicate field \"{}\"", self.path);
+                self.mark(duplicate.clone());
+                self.duplicates.push(duplicate);
             }
-            let seed = Seed { path: self.path, duplicates: self.duplicates, depth: self.depth + 1 };
-            let value = access.next_value_seed(seed)?;
+            if self.marks.is_some() {
+                let unknown = format!("unknown field \"{}\"", self.path);
+                self.mark(unknown);
+            }
+            let value = access.next_value_seed(self.below())?;
             self.path.truncate(length);
             members.insert(key, value);
         }
@@ -233,6 +297,7 @@ pub(super) fn check_object(
     kind: &'static Kind,
     decoded: Decoded,
     validation: FieldValidation,
+    body: &[u8],
 ) -> Result<(Value, Vec<String>), Status> {
     let Decoded { mut value, duplicates } = decoded;
     check_type(kind, &value)?;
@@ -240,7 +305,7 @@ pub(super) fn check_object(
     for error in schema::check_structure(kind, &value) {
         match error {
             StructureError::Unknown { path } => found.push(format!("unknown field \"{path}\"")),
-            StructureError::Mistyped { message } => {
+            StructureError::Mistyped { message, .. } => {
                 return Err(cannot_be_handled(kind, kind.name, kind.version, &message));
             }
         }
@@ -248,6 +313,7 @@ pub(super) fn check_object(
     if found.is_empty() {
         return Ok((value, found));
     }
+    let found = in_order(body, found);
     match validation {
         FieldValidation::Strict => {
             let message = format!("strict decoding error: {}", found.join(", "));
@@ -278,7 +344,14 @@ fn check_type(kind: &'static Kind, value: &Value) -> Result<(), Status> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let (found_kind, found_version) = (text("kind"), text("apiVersion"));
     let expected_version = kind.api_version();
+    let stated_kind = if found_kind.is_empty() { kind.name } else { found_kind };
     if !found_version.is_empty() && found_version != expected_version {
+        if schema::kinds().iter().any(|kind| kind.api_version() == found_version)
+            && schema::by_kind(found_version, stated_kind).is_none()
+        {
+            let version = found_version.rsplit('/').next().unwrap_or_default();
+            return Err(cannot_be_handled(kind, stated_kind, version, &not_registered(stated_kind, found_version)));
+        }
         return Err(errors::bad_request(format!(
             "the API version in the data ({found_version}) does not match the expected API version ({expected_version})"
         )));
@@ -288,19 +361,25 @@ fn check_type(kind: &'static Kind, value: &Value) -> Result<(), Status> {
     }
     let version = found_version.rsplit('/').next().unwrap_or(kind.version);
     // The real server decodes the body as what it says it is before it refuses it.
-    if let Some(other) = schema::by_kind(&expected_version, found_kind)
-        && let Some(message) = schema::check_structure(other, value).into_iter().find_map(|error| match error {
-            StructureError::Mistyped { message } => Some(message),
-            StructureError::Unknown { .. } => None,
-        })
-    {
+    let Some(other) = schema::by_kind(&expected_version, found_kind) else {
+        return Err(cannot_be_handled(kind, found_kind, version, &not_registered(found_kind, &expected_version)));
+    };
+    if let Some(message) = schema::check_structure(other, value).into_iter().find_map(|error| match error {
+        StructureError::Mistyped { message, .. } => Some(message),
+        StructureError::Unknown { .. } => None,
+    }) {
         return Err(cannot_be_handled(kind, found_kind, version, &message));
     }
     let why = format!("converting (v1.{found_kind}) to (core.{}): unknown conversion", kind.name);
     Err(cannot_be_handled(kind, found_kind, version, &why))
 }
 
-fn go_type(value: &Value) -> &'static str {
+/// Where Kubernetes keeps its types is a part of its words.
+fn not_registered(kind: &str, version: &str) -> String {
+    format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\"")
+}
+
+pub(super) fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

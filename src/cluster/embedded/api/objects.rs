@@ -8,6 +8,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use super::super::admission;
 use super::super::registry::{
     Deletion, Entry, FieldValidation, PatchKind, PatchRequest, Propagation, Removal, Writer, errors,
 };
@@ -135,7 +136,7 @@ async fn object_of(
     let content_type = decode::content_type(request.headers()).to_owned();
     let body = decode::read_body(request.into_body()).await?;
     let decoded = decode::decode(&content_type, &body, target.kind.name)?;
-    let (mut object, warnings) = decode::check_object(target.kind, decoded, validation)?;
+    let (mut object, warnings) = decode::check_object(target.kind, decoded, validation, &body)?;
     check_place(&object, target)?;
     place(&mut object, target);
     Ok((object, warnings))
@@ -155,9 +156,12 @@ pub(super) async fn create(
     let representation = negotiate::representation(request.headers())?;
     let writer = writer(&context.query, request.headers(), "");
     let (object, warnings) = object_of(context, request, target).await?;
+    let repeated = admission::repeated_owners(&object);
     let entry = context.server.registry.create(target.kind, object, &writer)?;
     let mut answered = represent(context, 201, &entry, representation)?;
     answer::warn(&mut answered, &warnings);
+    answer::warn(&mut answered, &repeated);
+    answer::warn(&mut answered, &admission::warnings(target.kind, &entry.value()));
     Ok(answered)
 }
 
@@ -175,6 +179,9 @@ pub(super) async fn update(
     let code = if existed.is_some() { 200 } else { 201 };
     let mut answered = represent(context, code, &entry, representation)?;
     answer::warn(&mut answered, &warnings);
+    if writer.subresource.is_empty() {
+        answer::warn(&mut answered, &admission::warnings(target.kind, &entry.value()));
+    }
     Ok(answered)
 }
 
@@ -189,13 +196,26 @@ pub(super) async fn patch(
     let writer = writer(&context.query, request.headers(), static_subresource(target));
     let validation = field_validation(&context.query)?;
     let body = decode::read_body(request.into_body()).await?;
-    let body =
-        if kind == PatchKind::Apply { applied_configuration(target, &body, named)? } else { patch_body(kind, &body)? };
-    let patch = PatchRequest { kind, body: &body, force: context.query.flag("force"), field_validation: validation };
+    patch_options(&context.query, kind)?;
+    let (body, duplicates) = if kind == PatchKind::Apply {
+        (applied_configuration(target, &body, named)?, Vec::new())
+    } else {
+        patch_body(kind, &body)?
+    };
+    let patch = PatchRequest {
+        kind,
+        body: &body,
+        force: context.query.flag("force"),
+        field_validation: validation,
+        duplicates: &duplicates,
+    };
     let (namespace, name) = (target.namespace.unwrap_or_default(), target.name.unwrap_or_default());
     let written = context.server.registry.patch_with(target.kind, namespace, name, &patch, &writer)?;
     let mut answered = represent(context, if written.created { 201 } else { 200 }, &written.entry, representation)?;
     answer::warn(&mut answered, &written.warnings);
+    if writer.subresource.is_empty() {
+        answer::warn(&mut answered, &admission::warnings(target.kind, &written.entry.value()));
+    }
     Ok(answered)
 }
 
@@ -210,25 +230,74 @@ pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     }
 }
 
-pub(super) fn patch_body(kind: PatchKind, body: &Bytes) -> Result<Value, Status> {
-    let value =
-        decode::decode_json(body).map_err(|error| errors::bad_request(format!("error decoding patch: {error}")))?;
-    let fits = if kind == PatchKind::Json { value.value.is_array() } else { value.value.is_object() };
-    if fits {
-        return Ok(value.value);
+/// The longest name of a field manager, in bytes.
+const MANAGER_BYTES_MAX: usize = 128;
+
+fn patch_options(query: &Query, kind: PatchKind) -> Result<(), Status> {
+    let mut causes = Vec::new();
+    if kind != PatchKind::Apply && query.flag("force") {
+        causes.push(errors::forbidden_field("force", "may not be specified for non-apply patch"));
     }
-    let wanted = if kind == PatchKind::Json { "jsonpatch.Patch" } else { "map[string]interface {}" };
-    let found = match value.value {
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::Null => "null",
+    if query.get("fieldManager").is_some_and(|manager| manager.len() > MANAGER_BYTES_MAX) {
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            message: format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes"),
+            field: "fieldManager".into(),
+        });
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(errors::invalid_named("PatchOptions.meta.k8s.io", "meta.k8s.io", "PatchOptions", "", &causes))
+}
+
+/// A patch, with the fields that stand in it twice.
+pub(super) fn patch_body(kind: PatchKind, body: &Bytes) -> Result<(Value, Vec<String>), Status> {
+    let refuse = |why: String| Err(errors::bad_request(why));
+    let decoded = match decode::decode_json(body) {
+        Ok(decoded) => decoded,
+        Err(error) => return refuse(format!("error decoding patch: {error}")),
     };
-    Err(errors::bad_request(format!(
-        "error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
-    )))
+    let found = decode::go_type(&decoded.value);
+    match (kind, &decoded.value) {
+        (PatchKind::Json, Value::Array(operations)) => check_operations(operations)?,
+        (PatchKind::Json, Value::Null) => return Ok((json!([]), Vec::new())),
+        (PatchKind::Json, _) => {
+            return refuse(format!(
+                "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+            ));
+        }
+        (_, Value::Object(_)) => {}
+        (PatchKind::Strategic, Value::Null) => return Ok((json!({}), Vec::new())),
+        (PatchKind::Strategic, _) => {
+            return refuse(format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"));
+        }
+        _ => {
+            return refuse(format!(
+                "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            ));
+        }
+    }
+    Ok((decoded.value, decoded.duplicates))
+}
+
+/// Each operation is an object of texts, and a value of any kind.
+fn check_operations(operations: &[Value]) -> Result<(), Status> {
+    let refuse = |what: &Value, place: &str| {
+        let found = decode::go_type(what);
+        Err(errors::bad_request(format!("error decoding patch: json: cannot unmarshal {found} into Go {place}")))
+    };
+    for operation in operations {
+        if !operation.is_object() && !operation.is_null() {
+            return refuse(operation, "value of type handlers.jsonPatchOp");
+        }
+        for key in ["op", "path", "from"] {
+            if let Some(value) = operation.get(key).filter(|value| !value.is_string() && !value.is_null()) {
+                return refuse(value, &format!("struct field jsonPatchOp.{key} of type string"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The body of a server-side apply, which must state its kind.
@@ -240,18 +309,21 @@ fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Resu
     let value = decode::decode_yaml(body).map_err(|error| {
         errors::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}"))
     })?;
-    if !value.is_object() {
-        return Err(errors::bad_request("error decoding YAML: the applied configuration is not an object"));
+    if !value.is_object() && !value.is_null() {
+        let found = decode::go_type(&value);
+        return Err(errors::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
     }
     let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("/apiVersion"), text("/kind"));
     if kind.is_empty() || version.is_empty() {
-        let missing = if kind.is_empty() { "Kind" } else { "apiVersion" };
-        return Err(errors::bad_request(format!("invalid object type: Object '{missing}' is missing")));
+        let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
+        return Err(errors::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")));
     }
     if version != target.kind.api_version() || kind != target.kind.name {
         let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
-        return Err(Status::new(500, "", format!("invalid object type: {group}/{version}, Kind={kind}")));
+        return Err(errors::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")));
     }
     if !value["metadata"]["managedFields"].is_null() {
         return Err(errors::bad_request("metadata.managedFields must be nil"));

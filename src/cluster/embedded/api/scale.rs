@@ -30,7 +30,7 @@ pub(super) async fn answer(
     let patch_kind = if verb == "patch" { Some(objects::patch_kind(&content_type)?) } else { None };
     let body = decode::read_body(request.into_body()).await?;
     let sent = match patch_kind {
-        Some(kind) => objects::patch_body(kind, &body)?,
+        Some(kind) => objects::patch_body(kind, &body)?.0,
         None => decode::decode(&content_type, &body, "Scale")?.value,
     };
     let conditional = sent.pointer("/metadata/resourceVersion").is_some();

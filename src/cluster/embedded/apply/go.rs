@@ -66,6 +66,17 @@ fn normalise_value(field_type: &FieldType, value: &mut Value) {
                 *value = quantity.to_string().into();
             }
         }
+        (FieldType::Bytes, Value::String(text)) => {
+            use base64::Engine as _;
+            let lenient = base64::engine::GeneralPurpose::new(
+                &base64::alphabet::STANDARD,
+                base64::engine::GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+            );
+            let plain: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+            if let Ok(bytes) = lenient.decode(&plain) {
+                *text = base64::engine::general_purpose::STANDARD.encode(bytes);
+            }
+        }
         (FieldType::Time, Value::String(text)) if text.len() != "2006-01-02T15:04:05Z".len() => {
             if let Ok(time) = text.parse::<jiff::Timestamp>() {
                 *text = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -77,6 +88,64 @@ fn normalise_value(field_type: &FieldType, value: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// The object's JSON with its fields in the order of Go's structs; where `touched` says so of a place (its names and
+/// indexes), in the order of names, as what a patch has gone through comes out.
+pub fn encode(kind: &'static Kind, object: &Value, touched: &dyn Fn(&[String]) -> bool) -> String {
+    let mut text = String::new();
+    write_value(Some(kind.definition()), object, &mut Vec::new(), touched, &mut text);
+    text
+}
+
+fn write_value(
+    definition: Option<&Definition>,
+    value: &Value,
+    place: &mut Vec<String>,
+    touched: &dyn Fn(&[String]) -> bool,
+    text: &mut String,
+) {
+    match value {
+        Value::Object(map) => {
+            let mut members: Vec<(&String, &Value)> = map.iter().collect();
+            if let Some(definition) = definition.filter(|_| place.is_empty() || !touched(place)) {
+                let position = |name: &str| definition.fields.iter().position(|field| field.name == name);
+                // What an object says of itself comes first.
+                let rank = |name: &str| match name {
+                    "kind" if place.is_empty() => (0, 1),
+                    "apiVersion" if place.is_empty() => (0, 0),
+                    _ => (1, position(name).unwrap_or(usize::MAX)),
+                };
+                members.sort_by_key(|(name, _)| rank(name));
+            }
+            text.push('{');
+            for (index, (name, value)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                let below = definition.and_then(|definition| definition.field(name)?.field_type.element());
+                place.push(name.clone());
+                write_value(below, value, place, touched, text);
+                place.pop();
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                place.push(index.to_string());
+                write_value(definition, item, place, touched, text);
+                place.pop();
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
     }
 }
 

@@ -12,7 +12,7 @@ mod typed;
 
 use serde_json::{Value, json};
 
-pub use self::go::{normalise, settle};
+pub use self::go::{encode, normalise, settle};
 use self::managers::{Managers, Operation};
 use self::set::{FieldSet, Step};
 use self::typed::Shape;

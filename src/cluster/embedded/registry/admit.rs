@@ -16,6 +16,40 @@ pub(super) fn service_account(pod: &Value) -> &str {
         .unwrap_or("default")
 }
 
+/// Why a pod is not let in: it asks for classes that are not there, or for what follows from a class.
+pub(super) fn refusal(pod: &Value) -> Option<String> {
+    let spec = pod.get("spec")?;
+    let text = |key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default();
+    let class = text("priorityClassName");
+    if !class.is_empty() && !matches!(class, "system-node-critical" | "system-cluster-critical") {
+        return Some(format!("no PriorityClass with name {class} was found"));
+    }
+    let computed = "priority admission controller computed";
+    let priority = spec.get("priority").and_then(Value::as_i64).unwrap_or(0);
+    if class.is_empty() && priority != 0 {
+        return Some(format!(
+            "the integer value of priority ({priority}) must not be provided in pod spec; {computed} 0 from the given PriorityClass name"
+        ));
+    }
+    let preemption = text("preemptionPolicy");
+    if !matches!(preemption, "" | "PreemptLowerPriority") {
+        return Some(format!(
+            "the string value of PreemptionPolicy ({preemption}) must not be provided in pod spec; {computed} PreemptLowerPriority from the given PriorityClass name"
+        ));
+    }
+    let runtime = text("runtimeClassName");
+    if !runtime.is_empty() {
+        return Some(format!("pod rejected: RuntimeClass {runtime:?} not found"));
+    }
+    let overhead = spec.get("overhead").and_then(Value::as_object).is_some_and(|overhead| !overhead.is_empty());
+    overhead.then(|| "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into())
+}
+
+/// What every pod tolerates for a while, which an update cannot take away.
+pub(super) fn tolerations(pod: &mut Value) {
+    add_tolerations(metadata::member_mut(pod, "spec").entry("tolerations").or_insert_with(|| json!([])));
+}
+
 /// Adds to a new pod.
 pub(super) fn pod(pod: &mut Value, account: &str) {
     let spec = metadata::member_mut(pod, "spec");

@@ -19,13 +19,14 @@ impl Registry {
     ) -> Result<Arc<Entry>, Status> {
         let now = self.now_text();
         strategy::set_type(kind, &mut object);
-        if !metadata::text(&object, "resourceVersion").is_empty() {
+        if !metadata::text(&object, "resourceVersion").is_empty() && !writer.dry_run {
             return Err(errors::bad_request("resourceVersion should not be set on objects to be created"));
         }
         if !kind.namespaced {
             metadata::metadata_mut(&mut object).remove("namespace");
         }
         self.check_namespace(kind, &object)?;
+        metadata::metadata_mut(&mut object).remove("deletionTimestamp");
         strategy::label_namespace(kind, &mut object);
         admission::set_defaults(kind, &mut object);
         let manager = Manager { name: &writer.field_manager, subresource: writer.subresource, now: &now };
@@ -54,7 +55,7 @@ impl Registry {
             return Err(errors::invalid(kind, &name, &causes));
         }
         if service::concerns(kind) {
-            service::allocate(&self.store, &mut object, None)
+            service::allocate(&self.store, &mut object, None, writer.dry_run)
                 .map_err(|causes| errors::invalid(kind, &name, &causes))?;
         }
         if self.get(kind, metadata::text(&object, "namespace"), &name).is_some() {
@@ -86,6 +87,9 @@ impl Registry {
         }
         let namespace = metadata::text(object, "namespace").to_owned();
         let account = admit::service_account(object).to_owned();
+        if let Some(why) = admit::refusal(object) {
+            return Err(errors::forbidden(kind, metadata::text(object, "name"), &why));
+        }
         let exists = account == "default"
             || strategy::service_account_kind().is_none_or(|kind| self.get(kind, &namespace, &account).is_some());
         if !exists {
@@ -109,6 +113,7 @@ impl Registry {
         let kind = entry.kind;
         check_preconditions(entry, &new)?;
         let now = self.now_text();
+        check_deletion_time(entry, &new, live)?;
         strategy::set_type(kind, &mut new);
         keep_stamped(&mut new, live);
         strategy::prepare_update(kind, &mut new, live, writer.subresource);
@@ -131,15 +136,22 @@ impl Registry {
         if service::concerns(kind) && writer.subresource.is_empty() {
             service::carry_over(&mut new, live);
         }
+        if kind.name == "Pod" && kind.group.is_empty() && writer.subresource.is_empty() {
+            admit::tolerations(&mut new);
+        }
         check_finalizers(kind, &new, live)?;
-        if matches!(writer.subresource, "" | "scale") {
-            let causes = admission::validate_update(kind, &new, live);
+        if matches!(writer.subresource, "" | "scale" | "status") {
+            let causes = if writer.subresource == "status" {
+                admission::validate_status(kind, &new)
+            } else {
+                admission::validate_update(kind, &new, live)
+            };
             if !causes.is_empty() {
                 return Err(errors::invalid(kind, &entry.name, &causes));
             }
         }
         if service::concerns(kind) {
-            service::allocate(&self.store, &mut new, Some(live))
+            service::allocate(&self.store, &mut new, Some(live), writer.dry_run)
                 .map_err(|causes| errors::invalid(kind, &entry.name, &causes))?;
         }
         apply::settle(kind.definition(), &mut new);
@@ -159,7 +171,7 @@ impl Registry {
 /// What only the registry sets, on a new object.
 fn stamp_new(object: &mut Value, now: &str) {
     let metadata = metadata::metadata_mut(object);
-    for key in ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+    for key in ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         metadata.remove(key);
     }
     metadata.insert("uid".into(), metadata::new_uid().into());
@@ -177,7 +189,6 @@ pub(super) fn keep_stamped(new: &mut Value, live: &Value) {
     for key in [
         "name",
         "namespace",
-        "generateName",
         "uid",
         "creationTimestamp",
         "deletionTimestamp",
@@ -196,10 +207,24 @@ pub(super) fn keep_stamped(new: &mut Value, live: &Value) {
     }
 }
 
+/// When an object was deleted is nothing that a write changes. Kubernetes validates this twice, hence two causes.
+fn check_deletion_time(entry: &Entry, new: &Value, live: &Value) -> Result<(), Status> {
+    let time = metadata::text(new, "deletionTimestamp");
+    if time.is_empty() || time == metadata::text(live, "deletionTimestamp") {
+        return Ok(());
+    }
+    let cause = errors::invalid_value("metadata.deletionTimestamp", &time.into(), "field is immutable");
+    Err(errors::invalid(entry.kind, &entry.name, &[cause.clone(), cause]))
+}
+
 pub(super) fn check_preconditions(entry: &Entry, new: &Value) -> Result<(), Status> {
     let uid = metadata::text(new, "uid");
     if !uid.is_empty() && uid != &*entry.uid {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", entry.uid);
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            storage_key(entry),
+            entry.uid
+        );
         return Err(errors::conflict(entry.kind, &entry.name, &why));
     }
     let revision = metadata::text(new, "resourceVersion");
@@ -209,11 +234,22 @@ pub(super) fn check_preconditions(entry: &Entry, new: &Value) -> Result<(), Stat
     match revision.parse::<u64>() {
         Ok(revision) if revision == entry.revision => Ok(()),
         Ok(_) => Err(errors::modified(entry.kind, &entry.name)),
-        Err(_) => {
-            let detail = format!("strconv.ParseUint: parsing \"{revision}\": invalid syntax");
-            let cause = errors::invalid_value("metadata.resourceVersion", &revision.into(), &detail);
-            Err(errors::invalid(entry.kind, &entry.name, &[cause]))
-        }
+        Err(_) => Err(Status::new(500, "", format!("strconv.ParseUint: parsing \"{revision}\": invalid syntax"))),
+    }
+}
+
+/// Where Kubernetes keeps the object; its message says so.
+fn storage_key(entry: &Entry) -> String {
+    let folder = match (entry.kind.group, entry.kind.name) {
+        ("", "Service") => "services/specs",
+        ("", "Endpoints") => "services/endpoints",
+        ("", "Node") => "minions",
+        _ => entry.kind.plural,
+    };
+    if entry.namespace.is_empty() {
+        format!("/{folder}/{}", entry.name)
+    } else {
+        format!("/{folder}/{}/{}", entry.namespace, entry.name)
     }
 }
 

@@ -41,6 +41,8 @@ pub struct PatchRequest<'a> {
     /// For [`PatchKind::Apply`]: takes over fields of other managers.
     pub force: bool,
     pub field_validation: FieldValidation,
+    /// What a strict decoder refused in the body already.
+    pub duplicates: &'a [String],
 }
 
 /// What a patch made.
@@ -65,7 +67,8 @@ impl Registry {
         writer: &Writer,
         force: bool,
     ) -> Result<Arc<Entry>, Status> {
-        let request = PatchRequest { kind: patch, body, force, field_validation: FieldValidation::Ignore };
+        let request =
+            PatchRequest { kind: patch, body, force, field_validation: FieldValidation::Ignore, duplicates: &[] };
         self.patch_with(kind, namespace, name, &request, writer).map(|written| written.entry)
     }
 
@@ -116,6 +119,7 @@ impl Registry {
         }
         let manager = Manager { name: &writer.field_manager, subresource: writer.subresource, now: &now };
         let mut object = apply::apply(kind, None, request.body, &manager, request.force)?;
+        check_converted(kind, request.body, &object)?;
         strategy::set_type(kind, &mut object);
         let stamped = metadata::metadata_mut(&mut object);
         stamped.insert("name".into(), name.into());
@@ -137,11 +141,17 @@ impl Registry {
     ) -> Result<Option<Written>, Status> {
         let now = self.now_text();
         let live = entry.value();
+        let uid = metadata::text(request.body, "uid");
+        if !uid.is_empty() && uid != &*entry.uid {
+            let cause = errors::invalid_value("metadata.uid", &uid.into(), "field is immutable");
+            return Err(errors::invalid(entry.kind, &entry.name, &[cause.clone(), cause]));
+        }
         super::change::check_preconditions(entry, request.body)?;
         let mut applied = request.body.clone();
         metadata::metadata_mut(&mut applied).remove("resourceVersion");
         let manager = Manager { name: &writer.field_manager, subresource: writer.subresource, now: &now };
         let mut new = apply::apply(entry.kind, Some(&live), &applied, &manager, request.force)?;
+        check_converted(entry.kind, request.body, &new)?;
         let managed = new.pointer("/metadata/managedFields").cloned();
         super::change::keep_stamped(&mut new, &live);
         strategy::set_type(entry.kind, &mut new);
@@ -168,51 +178,108 @@ impl Registry {
             PatchKind::Strategic | PatchKind::Apply => patch::strategic_merge_patch(kind, &live, request.body)?,
         };
         let warnings = check_patched(kind, &mut new, request)?;
-        if metadata::text(&new, "name") != &*entry.name {
-            let cause =
-                errors::invalid_value("metadata.name", &metadata::text(&new, "name").into(), "field is immutable");
-            return Err(errors::invalid(kind, &entry.name, &[cause]));
+        check_names(entry, &new)?;
+        let uid = metadata::text(&new, "uid");
+        if !uid.is_empty() && uid != &*entry.uid {
+            let cause = errors::invalid_value("metadata.uid", &uid.into(), "field is immutable");
+            return Err(errors::invalid(kind, &entry.name, &[cause.clone(), cause]));
         }
         let stored = self.commit_change(entry, &live, new, writer)?;
         Ok(stored.map(|entry| Written { entry, created: false, warnings }))
     }
 }
 
+/// What was applied must be of its kind once it is merged.
+fn check_converted(kind: &'static Kind, applied: &Value, merged: &Value) -> Result<(), Status> {
+    let mistake = schema::check_structure(kind, merged).into_iter().find_map(|error| match error {
+        StructureError::Mistyped { converted, .. } => Some(converted),
+        StructureError::Unknown { .. } => None,
+    });
+    let Some(mistake) = mistake else { return Ok(()) };
+    let version = if kind.group.is_empty() { format!("/{}", kind.version) } else { kind.api_version() };
+    let what = format!("{version}, Kind={}", kind.name);
+    let (namespace, name) = (metadata::text(applied, "namespace"), metadata::text(applied, "name"));
+    let message = format!(
+        "failed to convert new object ({namespace}/{name}; {what}) to proper version: unable to convert unstructured object to {what}: {mistake}"
+    );
+    Err(Status::new(500, "", message))
+}
+
+/// A patch cannot move an object.
+fn check_names(entry: &Entry, new: &Value) -> Result<(), Status> {
+    let (name, found) = (&*entry.name, metadata::text(new, "name"));
+    if found.is_empty() {
+        let message = format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+        return Err(errors::bad_request(message));
+    }
+    if found != name {
+        let message = format!("the name of the object ({found}) does not match the name on the URL ({name})");
+        return Err(errors::bad_request(message));
+    }
+    let namespace = metadata::text(new, "namespace");
+    if !namespace.is_empty() && namespace != &*entry.namespace {
+        return Err(errors::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
+
 /// The patched object must still be one of its kind; unknown fields go, as the request asks.
 fn check_patched(kind: &'static Kind, new: &mut Value, request: &PatchRequest<'_>) -> Result<Vec<String>, Status> {
-    let mut unknown = Vec::new();
+    let stated = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, name) = (stated("apiVersion"), stated("kind"));
+    if version != kind.api_version() || name != kind.name {
+        let detail =
+            format!("no kind {name:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\"");
+        return Err(invalid_patch(kind, new, request, &detail));
+    }
+    let mut found: Vec<String> = request.duplicates.to_vec();
     for error in schema::check_structure(kind, new) {
         match error {
-            StructureError::Unknown { path } => unknown.push(format!("unknown field \"{path}\"")),
-            StructureError::Mistyped { message } => return Err(mistyped(new, request, &message)),
+            StructureError::Unknown { path } => found.push(format!("unknown field \"{path}\"")),
+            StructureError::Mistyped { message, converted } => {
+                let detail = if request.kind == PatchKind::Strategic { converted } else { message };
+                return Err(invalid_patch(kind, new, request, &detail));
+            }
         }
     }
-    if unknown.is_empty() {
-        return Ok(unknown);
+    if found.is_empty() {
+        return Ok(found);
     }
+    let refused = invalid_patch(kind, new, request, &format!("strict decoding error: {}", found.join(", ")));
     schema::prune_unknown(kind, new);
     match request.field_validation {
         FieldValidation::Ignore => Ok(Vec::new()),
-        FieldValidation::Warn => Ok(unknown),
-        FieldValidation::Strict => {
-            let detail = format!("strict decoding error: {}", unknown.join(", "));
-            Err(invalid_patch(request, &detail))
-        }
+        FieldValidation::Warn => Ok(found),
+        FieldValidation::Strict => Err(refused),
     }
 }
 
 /// A strategic patch is shown as it was sent, the others by what they would make of the object.
-fn mistyped(new: &Value, request: &PatchRequest<'_>, message: &str) -> Status {
-    if request.kind == PatchKind::Strategic {
-        return invalid_patch(request, message);
-    }
-    let value = Value::String(new.to_string());
-    errors::invalid_named("", "", "", "", &[errors::invalid_value("patch", &value, message)])
+fn invalid_patch(kind: &'static Kind, new: &Value, request: &PatchRequest<'_>, detail: &str) -> Status {
+    let shown = match request.kind {
+        PatchKind::Strategic | PatchKind::Apply => go_map(request.body),
+        PatchKind::Merge => apply::encode(kind, new, &|place| is_merged(request.body, place)),
+        PatchKind::Json => apply::encode(kind, new, &|place| is_passed(request.body, place)),
+    };
+    errors::invalid_named("", "", "", "", &[errors::invalid_value("patch", &Value::String(shown), detail)])
 }
 
-fn invalid_patch(request: &PatchRequest<'_>, detail: &str) -> Status {
-    let value = Value::String(go_map(request.body));
-    errors::invalid_named("", "", "", "", &[errors::invalid_value("patch", &value, detail)])
+/// Whether a merge patch has something below this place.
+fn is_merged(patch: &Value, place: &[String]) -> bool {
+    place.iter().try_fold(patch, |patch, name| patch.get(name)).is_some_and(Value::is_object)
+}
+
+/// Whether an operation leads through this place.
+fn is_passed(operations: &Value, place: &[String]) -> bool {
+    let path = place.iter().fold(String::new(), |path, name| path + "/" + name) + "/";
+    let mut operations = operations.as_array().into_iter().flatten();
+    operations.any(|operation| {
+        ["path", "from"]
+            .iter()
+            .any(|key| operation.get(*key).and_then(Value::as_str).is_some_and(|pointer| pointer.starts_with(&path)))
+    })
 }
 
 /// A value as Go's `%+v` prints it.

@@ -126,14 +126,30 @@ fn drop_address(new: &mut Value, live: &Value) {
 }
 
 /// Checks what the client chose and chooses the rest. `live` is the service before an update.
-pub(super) fn allocate(store: &Store, service: &mut Value, live: Option<&Value>) -> Result<(), Vec<Cause>> {
+///
+/// A dry run takes nothing, and so meets none of those who have something, as with Kubernetes.
+pub(super) fn allocate(
+    store: &Store,
+    service: &mut Value,
+    live: Option<&Value>,
+    dry_run: bool,
+) -> Result<(), Vec<Cause>> {
+    let others = if dry_run { Vec::new() } else { others(store, service, live) };
     if wants_address(service) {
         let before = live.map(cluster_ip).unwrap_or_default();
-        allocate_address(&others(store, service, live), service, before)?;
+        allocate_address(&others, service, before)?;
     }
     if wants_node_ports(service) {
         let before: HashSet<i64> = live.map(ports).unwrap_or_default().iter().map(node_port).collect();
-        allocate_ports(&others(store, service, live), service, &before)?;
+        allocate_ports(&others, service, &before, dry_run)?;
+        let local = member(service, "externalTrafficPolicy").is_some_and(|policy| policy == "Local");
+        let checked = member(service, "healthCheckNodePort").and_then(Value::as_i64).unwrap_or(0);
+        if local && kind_of(service) == "LoadBalancer" && checked == 0 {
+            let taken: HashSet<i64> = ports(service).iter().map(node_port).collect();
+            if let Some(port) = free_port(&taken) {
+                metadata::member_mut(service, "spec").insert("healthCheckNodePort".into(), port.into());
+            }
+        }
     }
     Ok(())
 }
@@ -165,6 +181,11 @@ fn allocate_address(others: &[Value], service: &mut Value, before: &str) -> Resu
         choose_address(&wanted, &taken)
             .map_err(|detail| vec![errors::invalid_value("spec.clusterIPs", &json!([wanted]), &detail)])?
     };
+    let policy = member(service, "ipFamilyPolicy").and_then(Value::as_str).unwrap_or_default();
+    if policy == "RequireDualStack" {
+        let detail = "this cluster is not configured for dual-stack services";
+        return Err(vec![errors::invalid_value("spec.ipFamilyPolicy", &policy.into(), detail)]);
+    }
     let spec = metadata::member_mut(service, "spec");
     spec.insert("clusterIPs".into(), json!([chosen]));
     spec.insert("clusterIP".into(), chosen.into());
@@ -187,7 +208,9 @@ fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, Strin
         .parse::<Ipv4Addr>()
         .is_ok_and(|address| u32::from(address) >> (32 - NETWORK_BITS) == u32::from(NETWORK) >> (32 - NETWORK_BITS));
     if !inside {
-        return Err(format!("failed to allocate IP {wanted}: the provided network does not match the current range"));
+        return Err(format!(
+            "failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {NETWORK}/{NETWORK_BITS}"
+        ));
     }
     if taken.contains(wanted) {
         return Err(format!("failed to allocate IP {wanted}: provided IP is already allocated"));
@@ -195,7 +218,12 @@ fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, Strin
     Ok(wanted.into())
 }
 
-fn allocate_ports(others: &[Value], service: &mut Value, before: &HashSet<i64>) -> Result<(), Vec<Cause>> {
+fn allocate_ports(
+    others: &[Value],
+    service: &mut Value,
+    before: &HashSet<i64>,
+    dry_run: bool,
+) -> Result<(), Vec<Cause>> {
     let mut taken: HashSet<i64> =
         others.iter().flat_map(|other| ports(other).iter().map(node_port).collect::<Vec<_>>()).collect();
     let spec = metadata::member_mut(service, "spec");
@@ -206,9 +234,11 @@ fn allocate_ports(others: &[Value], service: &mut Value, before: &HashSet<i64>) 
         if wanted == 0 || before.contains(&wanted) {
             continue;
         }
-        let detail = if !(i64::from(PORT_FIRST)..=i64::from(PORT_LAST)).contains(&wanted) {
+        let repeated = ports[..at].iter().any(|before| node_port(before) == wanted);
+        let inside = (i64::from(PORT_FIRST)..=i64::from(PORT_LAST)).contains(&wanted);
+        let detail = if !inside && !dry_run {
             format!("provided port is not in the valid range. The range of valid ports is {PORT_FIRST}-{PORT_LAST}")
-        } else if taken.contains(&wanted) {
+        } else if taken.contains(&wanted) || (repeated && !shares(&ports[..at], port)) {
             "provided port is already allocated".into()
         } else {
             continue;
@@ -228,6 +258,11 @@ fn allocate_ports(others: &[Value], service: &mut Value, before: &HashSet<i64>) 
         port["nodePort"] = free.into();
     }
     Ok(())
+}
+
+/// One node port may serve two protocols.
+fn shares(before: &[Value], port: &Value) -> bool {
+    before.iter().all(|other| node_port(other) != node_port(port) || other.get("protocol") != port.get("protocol"))
 }
 
 /// A random free port; the lowest 86 are left to those who choose their own, as Kubernetes does.

@@ -55,7 +55,13 @@ pub(super) fn prepare_create(kind: &Kind, object: &mut Value) {
         object["status"] = initial_status(kind, object);
     }
     if kind.name == "Namespace" {
-        object["spec"]["finalizers"] = json!(["kubernetes"]);
+        let spec = metadata::member_mut(object, "spec");
+        let finalizers = spec.entry("finalizers").or_insert_with(|| json!([]));
+        if let Some(finalizers) = finalizers.as_array_mut()
+            && !finalizers.iter().any(|finalizer| finalizer == "kubernetes")
+        {
+            finalizers.push("kubernetes".into());
+        }
     }
 }
 
@@ -73,7 +79,7 @@ pub(super) fn label_namespace(kind: &Kind, object: &mut Value) {
 
 fn initial_status(kind: &Kind, object: &Value) -> Value {
     match kind.name {
-        "Pod" => json!({"phase": "Pending", "qosClass": quality_of_service(object)}),
+        "Pod" => pod_status(object),
         "Namespace" => json!({"phase": "Active"}),
         "Service" | "Ingress" => json!({"loadBalancer": {}}),
         "ReplicaSet" | "StatefulSet" => json!({"replicas": 0}),
@@ -83,6 +89,19 @@ fn initial_status(kind: &Kind, object: &Value) -> Value {
         "PersistentVolume" | "PersistentVolumeClaim" => json!({"phase": "Pending"}),
         _ => json!({}),
     }
+}
+
+fn pod_status(pod: &Value) -> Value {
+    let mut status = json!({"phase": "Pending", "qosClass": quality_of_service(pod)});
+    let gated = pod.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|gates| !gates.is_empty());
+    if gated {
+        status["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": metadata::text(pod, "creationTimestamp"),
+        }]);
+    }
+    status
 }
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, by the containers' requests and limits.
@@ -123,6 +142,9 @@ pub(super) fn prepare_update(kind: &Kind, new: &mut Value, live: &Value, subreso
         "status" => {
             let written = std::mem::replace(new, live.clone());
             new["status"] = written.get("status").cloned().unwrap_or_else(|| json!({}));
+            if let (None, Some(quality)) = (new.pointer("/status/qosClass"), live.pointer("/status/qosClass")) {
+                new["status"]["qosClass"] = quality.clone();
+            }
             for key in ["annotations", "managedFields", "finalizers"] {
                 if kind.name == "Namespace" && key == "finalizers" {
                     continue;

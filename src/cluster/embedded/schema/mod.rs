@@ -9,6 +9,7 @@ mod kinds;
 mod protobuf;
 mod quantity;
 mod structure;
+mod time;
 
 pub use definitions::{Definition, Field, FieldType, ListType, definition};
 pub use json::go_json_error;

@@ -9,16 +9,213 @@ use super::{Definition, FieldType, Kind};
 pub enum StructureError {
     /// `spec.replcas`, for `unknown field "spec.replcas"`.
     Unknown { path: String },
-    /// As Go's JSON decoder words it.
-    Mistyped { message: String },
+    /// As Go's JSON decoder words it, and as Kubernetes' converter of untyped objects does.
+    Mistyped { message: String, converted: String },
 }
 
 /// Every difference, in the order of the object's fields.
 pub fn check_structure(kind: &'static Kind, object: &Value) -> Vec<StructureError> {
-    let mut errors = Vec::new();
-    let mut path = String::new();
-    check_struct(kind.definition(), object, &mut path, &mut errors);
-    errors
+    let mut walk = Walk { path: String::new(), fields: String::new(), errors: Vec::new() };
+    walk.check_struct(kind.definition(), object, Place { owner: kind.definition(), named: false });
+    walk.errors
+}
+
+/// Where a value stands, for what is said of its type: the struct with the field that it is in.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    owner: &'a Definition,
+    named: bool,
+}
+
+struct Walk {
+    /// `spec.containers[0].image`
+    path: String,
+    /// `spec.containers.image`: a decoder of Go's counts neither items nor keys.
+    fields: String,
+    errors: Vec<StructureError>,
+}
+
+impl Walk {
+    fn check_struct(&mut self, definition: &Definition, value: &Value, place: Place<'_>) {
+        let Some(map) = value.as_object() else {
+            if !value.is_null() {
+                let converted = format!("cannot restore struct from: {}", go_kind(value));
+                self.mistyped(value, place, &go_struct(&definition.name), converted);
+            }
+            return;
+        };
+        for (name, value) in map {
+            let (length, fields) = (self.path.len(), self.fields.len());
+            for text in [&mut self.path, &mut self.fields] {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+            match definition.field(name) {
+                None => self.errors.push(StructureError::Unknown { path: self.path.clone() }),
+                Some(field) => self.check_value(&field.field_type, value, Place { owner: definition, named: true }),
+            }
+            self.path.truncate(length);
+            self.fields.truncate(fields);
+        }
+    }
+
+    fn check_value(&mut self, field_type: &FieldType, value: &Value, place: Place<'_>) {
+        let length = self.path.len();
+        match (field_type, value) {
+            (_, Value::Null) => {}
+            (FieldType::Struct(name), _) => {
+                if let Some(definition) = super::definition(name) {
+                    self.check_struct(definition, value, place);
+                }
+            }
+            (FieldType::List(element), Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.path.push_str(&format!("[{index}]"));
+                    self.check_value(element, item, place);
+                    self.path.truncate(length);
+                }
+            }
+            (FieldType::Map(element), Value::Object(map)) => {
+                for (key, item) in map {
+                    self.path.push_str(&format!(".{key}"));
+                    self.check_value(element, item, place);
+                    self.path.truncate(length);
+                }
+            }
+            _ => self.check_scalar(field_type, value, place),
+        }
+    }
+
+    fn check_scalar(&mut self, field_type: &FieldType, value: &Value, place: Place<'_>) {
+        let is_int32 = value.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
+        let fits = match field_type {
+            FieldType::String => value.is_string(),
+            FieldType::Bool => value.is_boolean(),
+            FieldType::Int32 => is_int32,
+            FieldType::Int64 => value.as_i64().is_some(),
+            FieldType::Float64 => value.is_number(),
+            FieldType::IntOrString => value.is_string() || is_int32,
+            FieldType::Any => true,
+            FieldType::List(_) | FieldType::Map(_) | FieldType::Struct(_) => false,
+            FieldType::Quantity => return self.complain(check_quantity(value)),
+            FieldType::Bytes => match value.as_str() {
+                Some(text) => {
+                    let position = illegal_base64(text);
+                    return self.complain(position.map(|at| format!("illegal base64 data at input byte {at}")));
+                }
+                None => false,
+            },
+            FieldType::Time | FieldType::MicroTime => match value.as_str() {
+                Some(text) => return self.complain(super::time::mistake(text, *field_type == FieldType::MicroTime)),
+                None => false,
+            },
+            FieldType::Duration => value.is_string(),
+        };
+        if !fits {
+            self.mistyped(value, place, &go_type(field_type), unconvertible(field_type, value));
+        }
+    }
+
+    fn complain(&mut self, message: Option<String>) {
+        let mistakes = message.map(|message| StructureError::Mistyped { converted: message.clone(), message });
+        self.errors.extend(mistakes);
+    }
+
+    fn mistyped(&mut self, value: &Value, place: Place<'_>, expected: &str, converted: String) {
+        let integer = matches!(expected, "int32" | "int64");
+        let found = match value {
+            Value::Null => "null".to_owned(),
+            Value::Bool(_) => "bool".into(),
+            Value::Number(number) if integer => format!("number {}", go_number(number)),
+            Value::Number(_) => "number".into(),
+            Value::String(_) => "string".into(),
+            Value::Array(_) => "array".into(),
+            Value::Object(_) => "object".into(),
+        };
+        let target = if place.named {
+            format!("struct field {}.{} of type {expected}", short_name(&place.owner.name), self.fields)
+        } else {
+            format!("value of type {expected}")
+        };
+        let message = format!("json: cannot unmarshal {found} into Go {target}");
+        self.errors.push(StructureError::Mistyped { message, converted });
+    }
+}
+
+/// Why an untyped value cannot become one of this type.
+fn unconvertible(expected: &FieldType, value: &Value) -> String {
+    let found = go_kind(value);
+    match expected {
+        FieldType::List(_) | FieldType::Bytes => format!("cannot restore slice from {found}"),
+        FieldType::Map(_) => format!("cannot restore map from {found}"),
+        FieldType::IntOrString | FieldType::Time | FieldType::MicroTime | FieldType::Duration => {
+            let found = match value {
+                Value::Bool(_) => "bool",
+                Value::Number(_) => "number",
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                _ => "object",
+            };
+            format!("json: cannot unmarshal {found} into Go value of type {}", go_type(expected))
+        }
+        _ => {
+            let is_number = matches!(expected, FieldType::Int32 | FieldType::Int64 | FieldType::Float64);
+            let convertible = value.is_number() && (is_number || (*expected == FieldType::String && !value.is_f64()));
+            let expected = go_type(expected);
+            if convertible {
+                format!("cannot convert {found} to {expected}")
+            } else {
+                format!("unrecognized type: {expected}")
+            }
+        }
+    }
+}
+
+/// The kind of an untyped value in Go.
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nil",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+    }
+}
+
+/// An exponent has its sign, as Go's encoder writes it.
+fn go_number(number: &serde_json::Number) -> String {
+    let text = number.to_string();
+    match text.split_once('e') {
+        Some((digits, exponent)) if !exponent.starts_with(['-', '+']) => format!("{digits}e+{exponent}"),
+        _ => text,
+    }
+}
+
+const QUANTITY_RULE: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+fn check_quantity(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Number(_) => return None,
+        Value::String(text) => text,
+        _ => return Some(QUANTITY_RULE.into()),
+    };
+    if super::Quantity::parse(text).is_some() {
+        return None;
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let suffix = unsigned.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = &unsigned[..unsigned.len() - suffix.len()];
+    let exponent = suffix.trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let well_formed = number.bytes().any(|byte| byte.is_ascii_digit())
+        && number.matches('.').count() <= 1
+        && exponent.bytes().all(|byte| byte.is_ascii_digit());
+    Some(if well_formed { "unable to parse quantity's suffix".into() } else { QUANTITY_RULE.into() })
 }
 
 /// Removes the fields that the kind does not know, and nulls, as a Go decoder drops them.
@@ -57,98 +254,6 @@ fn prune_value(field_type: &FieldType, value: &mut Value) {
     }
 }
 
-fn check_struct(definition: &Definition, value: &Value, path: &mut String, errors: &mut Vec<StructureError>) {
-    let Some(map) = value.as_object() else {
-        if !value.is_null() {
-            errors.push(mistyped(value, path, definition, "", short_name(&definition.name)));
-        }
-        return;
-    };
-    for (name, value) in map {
-        let length = path.len();
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(name);
-        match definition.field(name) {
-            None => errors.push(StructureError::Unknown { path: path.clone() }),
-            Some(field) => check_value(&field.field_type, value, path, definition, name, errors),
-        }
-        path.truncate(length);
-    }
-}
-
-fn check_value(
-    field_type: &FieldType,
-    value: &Value,
-    path: &mut String,
-    owner: &Definition,
-    name: &str,
-    errors: &mut Vec<StructureError>,
-) {
-    if value.is_null() {
-        return;
-    }
-    match (field_type, value) {
-        (FieldType::Struct(struct_name), _) => {
-            let Some(definition) = super::definition(struct_name) else { return };
-            if value.is_object() {
-                check_struct(definition, value, path, errors);
-            } else {
-                errors.push(mistyped(value, path, owner, name, &go_type(field_type)));
-            }
-        }
-        (FieldType::List(element), Value::Array(items)) => {
-            for (index, item) in items.iter().enumerate() {
-                let length = path.len();
-                path.push_str(&format!("[{index}]"));
-                check_value(element, item, path, owner, name, errors);
-                path.truncate(length);
-            }
-        }
-        (FieldType::Map(element), Value::Object(map)) => {
-            for (key, item) in map {
-                let length = path.len();
-                path.push_str(&format!(".{key}"));
-                check_value(element, item, path, owner, name, errors);
-                path.truncate(length);
-            }
-        }
-        _ => errors.extend(check_scalar(field_type, value, path, owner, name)),
-    }
-}
-
-fn check_scalar(
-    field_type: &FieldType,
-    value: &Value,
-    path: &str,
-    owner: &Definition,
-    name: &str,
-) -> Option<StructureError> {
-    let fits = match field_type {
-        FieldType::String => value.is_string(),
-        FieldType::Bool => value.is_boolean(),
-        FieldType::Int32 => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
-        FieldType::Int64 => value.as_i64().is_some(),
-        FieldType::Float64 => value.is_number(),
-        FieldType::Bytes => return check_bytes(value, path, owner, name),
-        FieldType::Quantity => return check_quantity(value),
-        FieldType::IntOrString => value.is_string() || value.as_i64().is_some(),
-        FieldType::Time | FieldType::MicroTime | FieldType::Duration => return check_time(value),
-        FieldType::Any => true,
-        FieldType::List(_) | FieldType::Map(_) | FieldType::Struct(_) => false,
-    };
-    (!fits).then(|| mistyped(value, path, owner, name, &go_type(field_type)))
-}
-
-fn check_bytes(value: &Value, path: &str, owner: &Definition, name: &str) -> Option<StructureError> {
-    let Some(text) = value.as_str() else {
-        return Some(mistyped(value, path, owner, name, "[]uint8"));
-    };
-    let position = illegal_base64(text)?;
-    Some(StructureError::Mistyped { message: format!("illegal base64 data at input byte {position}") })
-}
-
 /// Where Go's decoder stops: the first byte outside the alphabet, or the end of a text of a wrong length.
 fn illegal_base64(text: &str) -> Option<usize> {
     let bytes: Vec<(usize, u8)> =
@@ -170,75 +275,6 @@ fn illegal_base64(text: &str) -> Option<usize> {
     }
 }
 
-fn check_quantity(value: &Value) -> Option<StructureError> {
-    let message = match value {
-        Value::Number(_) => return None,
-        Value::String(text) if is_quantity(text) => return None,
-        Value::String(text) if text.is_empty() => {
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        }
-        Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
-            "unable to parse quantity's suffix"
-        }
-        _ => "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-    };
-    Some(StructureError::Mistyped { message: message.into() })
-}
-
-/// A number with one of Kubernetes' suffixes.
-fn is_quantity(text: &str) -> bool {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let number_end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
-    let (number, suffix) = digits.split_at(number_end);
-    let number_fits = number.matches('.').count() <= 1 && number.bytes().any(|byte| byte.is_ascii_digit());
-    let exponent = |rest: &str| {
-        let rest = rest.strip_prefix(['+', '-']).unwrap_or(rest);
-        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let suffix_fits = matches!(
-        suffix,
-        "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" | "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei"
-    ) || suffix.strip_prefix(['e', 'E']).is_some_and(exponent);
-    number_fits && suffix_fits
-}
-
-fn check_time(value: &Value) -> Option<StructureError> {
-    let text = value.as_str()?;
-    if text.parse::<jiff::Timestamp>().is_ok() {
-        return None;
-    }
-    Some(StructureError::Mistyped {
-        message: format!(
-            "parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\" as \"2006\""
-        ),
-    })
-}
-
-fn mistyped(value: &Value, path: &str, owner: &Definition, name: &str, expected: &str) -> StructureError {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_i64() || number.is_u64() => "number",
-        Value::Number(number) => {
-            return StructureError::Mistyped {
-                message: format!(
-                    "json: cannot unmarshal number {number} into Go struct field {}.{path} of type {expected}",
-                    short_name(&owner.name)
-                ),
-            };
-        }
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let place = if name.is_empty() {
-        format!("value of type {expected}")
-    } else {
-        format!("struct field {}.{path} of type {expected}", short_name(&owner.name))
-    };
-    StructureError::Mistyped { message: format!("json: cannot unmarshal {found} into Go {place}") }
-}
-
 fn short_name(definition: &str) -> &str {
     definition.rsplit('.').next().unwrap_or(definition)
 }
@@ -248,22 +284,23 @@ fn go_type(field_type: &FieldType) -> String {
     match field_type {
         FieldType::String => "string".into(),
         FieldType::Bool => "bool".into(),
-        FieldType::Int32 => "int32".into(),
+        FieldType::Int32 | FieldType::IntOrString => "int32".into(),
         FieldType::Int64 => "int64".into(),
         FieldType::Float64 => "float64".into(),
         FieldType::Bytes => "[]uint8".into(),
         FieldType::Quantity => "resource.Quantity".into(),
-        FieldType::IntOrString => "intstr.IntOrString".into(),
-        FieldType::Time => "v1.Time".into(),
-        FieldType::MicroTime => "v1.MicroTime".into(),
+        FieldType::Time | FieldType::MicroTime => "string".into(),
         FieldType::Duration => "v1.Duration".into(),
         FieldType::Any => "interface {}".into(),
         FieldType::List(element) => format!("[]{}", go_type(element)),
         FieldType::Map(element) => format!("map[string]{}", go_type(element)),
-        FieldType::Struct(name) => {
-            let mut parts = name.rsplit('.');
-            let last = parts.next().unwrap_or_default();
-            format!("{}.{last}", parts.next().unwrap_or_default())
-        }
+        FieldType::Struct(name) => go_struct(name),
     }
+}
+
+/// `io.k8s.api.core.v1.Pod` as `v1.Pod`.
+fn go_struct(name: &str) -> String {
+    let mut parts = name.rsplit('.');
+    let last = parts.next().unwrap_or_default();
+    format!("{}.{last}", parts.next().unwrap_or_default())
 }

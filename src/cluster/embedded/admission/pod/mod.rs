@@ -42,6 +42,15 @@ pub fn validate_create(pod: &Value) -> Vec<Cause> {
     let spec = pod.get("spec").unwrap_or(&Value::Null);
     let mut causes = apparmor_annotations(pod.get("metadata").unwrap_or(&Value::Null), "metadata.annotations");
     causes.extend(validate_spec(spec, "spec"));
+    for key in ["containers", "initContainers"] {
+        for (index, container) in items(spec, key).iter().enumerate() {
+            let image = text(container, "image");
+            if image.trim() != image {
+                let detail = "must not have leading or trailing whitespace";
+                causes.push(invalid(format!("spec.{key}[{index}].image"), &image.into(), detail));
+            }
+        }
+    }
     if !items(spec, "ephemeralContainers").is_empty() {
         causes.push(forbidden("spec.ephemeralContainers", "cannot be set on create"));
     }
@@ -169,9 +178,7 @@ fn names(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     for key in ["hostname", "subdomain"] {
         let name = text(spec, key);
-        if name.contains('.') {
-            causes.push(invalid(format!("{path}.{key}"), &name.into(), "must not contain dots"));
-        } else if !name.is_empty() {
+        if !name.is_empty() {
             named(&format!("{path}.{key}"), &name.into(), &metadata::dns_label(name), causes);
         }
     }
