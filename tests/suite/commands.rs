@@ -156,8 +156,12 @@ struct Played {
     differences: Vec<String>,
 }
 
+/// One kubectl plays at a time: they would wait for each other's pods to be made ready.
+static PLAYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Plays every recorded command with this kubectl, in order, on a cluster of its own.
 async fn play(program: &Path) -> Vec<Played> {
+    let _alone = PLAYING.lock().await;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("w");
     let tools = home.path().join("bin");

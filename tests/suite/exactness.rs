@@ -62,10 +62,10 @@ async fn check(recorded: &str, same_min: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn defaults_validation_and_decoding() {
-    check(include_str!("../golden/exactness/admission.jsonl"), 815).await;
+    check(include_str!("../golden/exactness/admission.jsonl"), 826).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn patches_and_server_side_apply() {
-    check(include_str!("../golden/exactness/patches.jsonl"), 310).await;
+    check(include_str!("../golden/exactness/patches.jsonl"), 344).await;
 }

@@ -92,6 +92,7 @@ fn placeholders(text: &str) -> String {
             (r"kube-api-access-[a-z0-9]{5}", "kube-api-access-<suffix>"),
             (r"\bg-[a-z0-9]{5}\b", "g-<suffix>"),
             (r"current: \d+", "current: <revision>"),
+            (r#"(\\*"resourceVersion\\*":\\*")\d+"#, "$1<revision>"),
             (r"^\d+\.\d+\.\d+\.\d+:\d+$", "<address>"),
             (r"10\.96\.\d+\.\d+", "<address>"),
             (r"80:3(?:[12]\d{3}|0[1-9]\d\d|008\d|009[1-9])/TCP", "80:<chosen>/TCP"),

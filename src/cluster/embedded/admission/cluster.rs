@@ -41,7 +41,7 @@ pub fn node(spec: &Value) -> Vec<Cause> {
 
 pub fn namespace(spec: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    metadata::finalizers(items(spec, "finalizers"), "spec.finalizers", &mut causes);
+    metadata::finalizer_names(items(spec, "finalizers"), "spec.finalizers", &mut causes);
     causes
 }
 

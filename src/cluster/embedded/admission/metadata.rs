@@ -33,6 +33,7 @@ pub fn validate(kind: &Kind, object: &Value) -> Vec<Cause> {
         causes.extend(name_rules(kind, name).iter().map(|rule| invalid("metadata.name", &name.into(), rule)));
     }
     accessor(metadata, &mut causes);
+    finalizer_names(items(metadata, "finalizers"), "metadata.finalizers", &mut causes);
     causes
 }
 
@@ -107,22 +108,29 @@ fn raw(field: &str, shown: &str, detail: &str) -> Cause {
 
 const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
-/// Finalizers of an object, or of a namespace's spec (whose messages leave the index out).
-pub fn finalizers(finalizers: &[Value], path: &str, causes: &mut Vec<Cause>) {
-    for (index, finalizer) in finalizers.iter().enumerate() {
-        let name = finalizer.as_str().unwrap_or_default();
-        let rules = qualified_name(name);
+/// The form of finalizers, and which two of them exclude each other.
+fn finalizers(finalizers: &[Value], path: &str, causes: &mut Vec<Cause>) {
+    for finalizer in finalizers {
+        let rules = qualified_name(finalizer.as_str().unwrap_or_default());
         causes.extend(rules.iter().map(|rule| invalid(path, finalizer, rule)));
-        let place = if path.starts_with("spec") { path.to_owned() } else { format!("{path}[{index}]") };
-        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(invalid(place, finalizer, detail));
-        }
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     if has("orphan") && has("foregroundDeletion") {
         let all = Value::Array(finalizers.to_vec());
         causes.push(invalid(path, &all, "finalizer orphan and foregroundDeletion cannot be both set"));
+    }
+}
+
+/// A finalizer is one of Kubernetes' own or has a domain. A namespace's spec has them too; there the messages leave
+/// the index out.
+pub fn finalizer_names(finalizers: &[Value], path: &str, causes: &mut Vec<Cause>) {
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        let name = finalizer.as_str().unwrap_or_default();
+        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+            let place = if path.starts_with("spec") { path.to_owned() } else { format!("{path}[{index}]") };
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(invalid(place, finalizer, detail));
+        }
     }
 }
 

@@ -44,9 +44,12 @@ pub fn validate_status(kind: &'static Kind, new: &Value) -> Vec<Cause> {
 
 /// What is wrong with an update, immutable fields among it.
 pub fn validate_update(kind: &'static Kind, new: &Value, old: &Value) -> Vec<Cause> {
-    // The real server comes by the metadata on three ways, with most kinds; its message names each cause once.
+    // The real server comes by the metadata on three ways, with most kinds, with some on four; its message names each cause once.
     let mut causes = metadata::validate_update(new, old);
     causes.extend(causes.clone());
+    if kind.name == "ConfigMap" {
+        causes.extend(metadata::validate(kind, new));
+    }
     if !matches!(kind.name, "Service" | "Node" | "Namespace") {
         causes.extend(metadata::validate(kind, new));
     }

@@ -29,10 +29,8 @@ pub fn warnings(kind: &Kind, object: &Value) -> Vec<String> {
                 &mut warnings,
             );
         }
-        ("", "Service") => {
-            if !text(spec, "externalName").is_empty() && text(spec, "type") != "ExternalName" {
-                warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".into());
-            }
+        ("", "Service") if !text(spec, "externalName").is_empty() && text(spec, "type") != "ExternalName" => {
+            warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".into());
         }
         ("", "Secret") => warnings.extend(certificate(object)),
         ("discovery.k8s.io", "EndpointSlice") if text(object, "addressType") == "FQDN" => {

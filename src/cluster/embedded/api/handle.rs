@@ -53,7 +53,8 @@ async fn answer_known(server: Arc<Server>, request: Request<Incoming>, route: Ro
     };
     auth::authorize(&user, &method, &route, verb, query.dry_run())?;
     let deprecated = matches!(&route, Route::Resource(target) if target.kind.name == "Endpoints");
-    let mut answered = dispatch(Context { server, user, query }, request, route, verb).await?;
+    let outcome = dispatch(Context { server, user, query }, request, route, verb).await;
+    let mut answered = outcome.or_else(|status| if deprecated { Ok(answer::status(&status)) } else { Err(status) })?;
     if deprecated {
         answer::warn(&mut answered, &[ENDPOINTS_DEPRECATED.to_owned()]);
     }

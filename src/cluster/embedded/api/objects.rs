@@ -256,6 +256,7 @@ pub(super) fn patch_body(kind: PatchKind, body: &Bytes) -> Result<(Value, Vec<St
     let refuse = |why: String| Err(errors::bad_request(why));
     let decoded = match decode::decode_json(body) {
         Ok(decoded) => decoded,
+        Err(error) if kind == PatchKind::Strategic => return refuse(error),
         Err(error) => return refuse(format!("error decoding patch: {error}")),
     };
     let found = decode::go_type(&decoded.value);
@@ -268,6 +269,7 @@ pub(super) fn patch_body(kind: PatchKind, body: &Bytes) -> Result<(Value, Vec<St
             ));
         }
         (_, Value::Object(_)) => {}
+        (PatchKind::Merge, Value::Null) => return refuse("Invalid JSON Patch".into()),
         (PatchKind::Strategic, Value::Null) => return Ok((json!({}), Vec::new())),
         (PatchKind::Strategic, _) => {
             return refuse(format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"));

@@ -37,13 +37,10 @@ fn rejected() -> Status {
 fn apply(document: &mut Value, operation: &Value) -> Option<()> {
     let path = operation.get("path")?.as_str()?;
     match operation.get("op")?.as_str()? {
-        "add" => add(document, path, operation.get("value")?.clone()),
+        // What is added without a value is null.
+        "add" => add(document, path, operation.get("value").cloned().unwrap_or_default()),
         "remove" => remove(document, path).map(drop),
-        "replace" => {
-            let value = operation.get("value")?.clone();
-            *document.pointer_mut(path)? = value;
-            Some(())
-        }
+        "replace" => replace(document, path, operation.get("value").cloned().unwrap_or_default()),
         "move" => {
             let from = operation.get("from")?.as_str()?;
             if path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
@@ -53,7 +50,7 @@ fn apply(document: &mut Value, operation: &Value) -> Option<()> {
             add(document, path, value)
         }
         "copy" => {
-            let value = document.pointer(operation.get("from")?.as_str()?)?.clone();
+            let value = find(document, operation.get("from")?.as_str()?)?;
             add(document, path, value)
         }
         "test" => {
@@ -65,11 +62,33 @@ fn apply(document: &mut Value, operation: &Value) -> Option<()> {
     }
 }
 
-fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
-    if path.is_empty() {
-        *document = value;
-        return Some(());
+/// The whole document can be neither added nor replaced; a member of an object that is not there can.
+fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
+    let (parent, last) = split(path)?;
+    match document.pointer_mut(parent)? {
+        Value::Object(map) => {
+            map.insert(last, value);
+        }
+        Value::Array(items) => {
+            let index = index(&last, items.len()).filter(|index| *index < items.len())?;
+            items[index] = value;
+        }
+        _ => return None,
     }
+    Some(())
+}
+
+/// What is at a path, null where an object has no such member.
+fn find(document: &Value, path: &str) -> Option<Value> {
+    let (parent, last) = split(path)?;
+    match document.pointer(parent)? {
+        Value::Object(map) => Some(map.get(&last).cloned().unwrap_or_default()),
+        Value::Array(items) => items.get(index(&last, items.len())?).cloned(),
+        _ => None,
+    }
+}
+
+fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
     let (parent, last) = split(path)?;
     match document.pointer_mut(parent)? {
         Value::Object(map) => {
@@ -77,7 +96,8 @@ fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
         }
         Value::Array(items) if last == "-" => items.push(value),
         Value::Array(items) => {
-            let index = index(&last).filter(|index| *index <= items.len())?;
+            // Counted from the end, -1 is after the last.
+            let index = index(&last, items.len() + 1).filter(|index| *index <= items.len())?;
             items.insert(index, value);
         }
         _ => return None,
@@ -90,7 +110,7 @@ fn remove(document: &mut Value, path: &str) -> Option<Value> {
     match document.pointer_mut(parent)? {
         Value::Object(map) => map.remove(&last),
         Value::Array(items) => {
-            let index = index(&last).filter(|index| *index < items.len())?;
+            let index = index(&last, items.len()).filter(|index| *index < items.len())?;
             Some(items.remove(index))
         }
         _ => None,
@@ -103,6 +123,11 @@ fn split(path: &str) -> Option<(&str, String)> {
     Some((parent, last.replace("~1", "/").replace("~0", "~")))
 }
 
-fn index(token: &str) -> Option<usize> {
+/// A place in a list of this length; a negative one counts from its end.
+fn index(token: &str, length: usize) -> Option<usize> {
+    if let Some(back) = token.strip_prefix('-') {
+        let back: usize = back.parse().ok().filter(|_| !back.starts_with(['+', '-']))?;
+        return length.checked_sub(back).filter(|_| back > 0);
+    }
     (token == "0" || !token.starts_with(['0', '+'])).then(|| token.parse().ok())?
 }

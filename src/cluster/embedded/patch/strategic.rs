@@ -38,10 +38,15 @@ fn merge_map(
             return Ok(patch.iter().filter(|(name, _)| *name != PATCH).map(|(n, v)| (n.clone(), v.clone())).collect());
         }
         Some(Some("delete")) => return Ok(Map::new()),
-        Some(other) => return Err(bad_patch_type(other.unwrap_or_default())),
+        Some(other) => return Err(bad_patch_type(other.unwrap_or_default(), patch)),
     }
     if let Some(retained) = patch.get(RETAIN_KEYS) {
-        let retained = retained.as_array().ok_or_else(|| invalid("invalid retainKeys in the patch"))?;
+        let unfit = || Status::new(400, "BadRequest", "invalid patch format of retainKeys");
+        let retained = retained.as_array().ok_or_else(unfit)?;
+        let kept = |name: &String| name.starts_with('$') || retained.iter().any(|kept| kept == name);
+        if !patch.iter().filter(|(_, value)| !value.is_null()).all(|(name, _)| kept(name)) {
+            return Err(unfit());
+        }
         original.retain(|name, _| retained.iter().any(|kept| kept == name));
     }
     for (name, values) in patch.iter().filter_map(|(n, v)| Some((n.strip_prefix(DELETE_FROM_PRIMITIVE_LIST)?, v))) {
@@ -54,6 +59,7 @@ fn merge_map(
         let changes = patch.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let items = original.remove(name);
         let order = order.as_array().map_or(&[][..], Vec::as_slice);
+        check_order(field, changes, order)?;
         let merged = merge_list(field, items.as_ref().and_then(Value::as_array), changes, Some(order))?;
         original.insert(name.into(), Value::Array(merged));
     }
@@ -96,6 +102,27 @@ fn merge_value(field: Option<&Field>, original: Option<Value>, change: &Value) -
     }
 }
 
+/// What a patch changes must be among what it orders, in that order.
+fn check_order(field: Option<&Field>, changes: &[Value], order: &[Value]) -> Result<(), Status> {
+    let key = field.and_then(|field| field.merge_key.as_deref());
+    let identity = |item: &Value| key.map_or_else(|| item.clone(), |key| item.get(key).cloned().unwrap_or_default());
+    let changed: Vec<&Value> = changes.iter().filter(|change| change.get(PATCH).is_none()).collect();
+    let mut wanted = order.iter().map(identity);
+    if changed.iter().all(|change| wanted.any(|place| place == identity(change))) {
+        return Ok(());
+    }
+    let shown = |items: Vec<&Value>| items.into_iter().map(go_value).collect::<Vec<_>>().join(" ");
+    Err(Status::new(
+        500,
+        "",
+        format!(
+            "The order in patch list:\n[{}]\n doesn't match $setElementOrder list:\n[{}]\n",
+            shown(changed),
+            shown(order.iter().collect())
+        ),
+    ))
+}
+
 /// Merges and orders: as `order` has it, else as the patch has it.
 fn merge_list(
     field: Option<&Field>,
@@ -124,7 +151,11 @@ fn merge_items(field: Option<&Field>, original: &[Value], changes: &[Value]) -> 
     }
     let mut merged = original.to_vec();
     for change in changes {
-        let map = change.as_object().ok_or_else(|| invalid("expecting a list of maps in the patch"))?;
+        let map = change.as_object().ok_or_else(|| {
+            let shown = |items: &[Value]| items.iter().map(go_value).collect::<Vec<_>>().join(" ");
+            let message = format!("list element types are not identical: [[{}] [{}]]", shown(original), shown(changes));
+            Status::new(500, "", message)
+        })?;
         let Some(wanted) = map.get(key) else {
             return Err(Status::new(
                 500,
@@ -141,7 +172,7 @@ fn merge_items(field: Option<&Field>, original: &[Value], changes: &[Value]) -> 
                 merged[position] = Value::Object(merge_map(element, item, map)?);
             }
             (None | Some("merge"), None) => merged.push(Value::Object(merge_map(element, Map::new(), map)?)),
-            (Some(other), _) => return Err(bad_patch_type(other)),
+            (Some(other), _) => return Err(bad_patch_type(other, map)),
         }
     }
     Ok(merged)
@@ -173,18 +204,22 @@ fn in_order(field: Option<&Field>, merged: Vec<Value>, order: &[Value], server: 
     result
 }
 
-fn invalid(message: &str) -> Status {
-    Status::new(422, "Invalid", message).with_details(serde_json::json!({}))
-}
-
-fn bad_patch_type(found: &str) -> Status {
-    Status::new(500, "", format!("unknown patch type: {found}"))
+fn bad_patch_type(found: &str, patch: &Map<String, Value>) -> Status {
+    Status::new(500, "", format!("unknown patch type: {found} in map: {}", go_map(patch)))
 }
 
 fn go_map(map: &Map<String, Value>) -> String {
-    let parts: Vec<String> = map
-        .iter()
-        .map(|(name, value)| format!("{name}:{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect();
+    let parts: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{}", go_value(value))).collect();
     format!("map[{}]", parts.join(" "))
+}
+
+/// A value as Go's `%v` prints it.
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::Object(map) => go_map(map),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".into(),
+        other => other.to_string(),
+    }
 }

@@ -83,10 +83,14 @@ fn json_patches() {
     check(json!([{"op": "move", "from": "/a", "path": "/z"}]), Some(json!({"z": {"b~/c": [1, 2]}})));
     check(json!([{"op": "copy", "from": "/a/b~0~1c/0", "path": "/z"}]), Some(json!({"a": {"b~/c": [1, 2]}, "z": 1})));
     check(json!([{"op": "test", "path": "/a/b~0~1c/0", "value": 1}]), Some(document.clone()));
+    // As the real server has it: what is not there is put there, null where nothing is said.
+    check(json!([{"op": "replace", "path": "/z", "value": 9}]), Some(json!({"a": {"b~/c": [1, 2]}, "z": 9})));
+    check(json!([{"op": "add", "path": "/z"}]), Some(json!({"a": {"b~/c": [1, 2]}, "z": null})));
+    check(json!([{"op": "remove", "path": "/a/b~0~1c/-1"}]), Some(json!({"a": {"b~/c": [1]}})));
     for refused in [
         json!([{"op": "test", "path": "/a", "value": 1}]),
         json!([{"op": "remove", "path": "/none"}]),
-        json!([{"op": "replace", "path": "/none", "value": 1}]),
+        json!([{"op": "replace", "path": "/a/b~0~1c/2", "value": 1}]),
         json!([{"op": "add", "path": "/a/b~0~1c/7", "value": 1}]),
         json!([{"op": "move", "from": "/a", "path": "/a/x"}]),
         json!([{"op": "what", "path": "/a"}]),

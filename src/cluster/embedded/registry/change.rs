@@ -155,9 +155,7 @@ impl Registry {
                 .map_err(|causes| errors::invalid(kind, &entry.name, &causes))?;
         }
         apply::settle(kind.definition(), &mut new);
-        if writer.subresource != "binding" {
-            strategy::set_generation(&mut new, live);
-        }
+        strategy::set_generation(&mut new, live, writer.subresource);
         if strategy::same(&new, live) {
             return Ok(Some(Arc::clone(entry)));
         }

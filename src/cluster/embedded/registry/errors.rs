@@ -108,7 +108,9 @@ pub fn invalid_named(qualified: &str, group: &str, kind: &str, name: &str, cause
     if !group.is_empty() {
         details.insert("group".into(), group.into());
     }
-    details.insert("kind".into(), kind.into());
+    if !kind.is_empty() {
+        details.insert("kind".into(), kind.into());
+    }
     let causes: Vec<Value> = causes
         .iter()
         .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))

@@ -229,7 +229,8 @@ fn check_names(entry: &Entry, new: &Value) -> Result<(), Status> {
 fn check_patched(kind: &'static Kind, new: &mut Value, request: &PatchRequest<'_>) -> Result<Vec<String>, Status> {
     let stated = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, name) = (stated("apiVersion"), stated("kind"));
-    if version != kind.api_version() || name != kind.name {
+    // A strategic patch goes by the type of the path, and leaves what an object says of itself alone.
+    if request.kind != PatchKind::Strategic && (version != kind.api_version() || name != kind.name) {
         let detail =
             format!("no kind {name:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\"");
         return Err(invalid_patch(kind, new, request, &detail));

@@ -177,8 +177,15 @@ fn keep(new: &mut Value, live: &Value, key: &str) {
     };
 }
 
-/// Counts a change of the spec.
-pub(super) fn set_generation(new: &mut Value, live: &Value) {
+fn of_deployment(object: &Value) -> bool {
+    object.get("kind").is_some_and(|kind| kind == "Deployment")
+}
+
+/// Counts a change of the spec; with a Deployment, whose annotations its controller hands down, of those too.
+pub(super) fn set_generation(new: &mut Value, live: &Value, subresource: &str) {
+    if matches!(subresource, "binding" | "status") {
+        return;
+    }
     let generation = metadata::generation(live);
     let changed = if new.get("endpoints").is_some() {
         // An EndpointSlice has no spec: all of it counts but the metadata, and of that the labels.
@@ -187,6 +194,7 @@ pub(super) fn set_generation(new: &mut Value, live: &Value) {
             || new.pointer("/metadata/labels") != live.pointer("/metadata/labels")
     } else {
         new.get("spec") != live.get("spec")
+            || (of_deployment(new) && new.pointer("/metadata/annotations") != live.pointer("/metadata/annotations"))
     };
     if generation > 0 && changed {
         metadata::metadata_mut(new).insert("generation".into(), (generation + 1).into());

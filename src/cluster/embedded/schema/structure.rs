@@ -91,7 +91,7 @@ impl Walk {
     fn check_scalar(&mut self, field_type: &FieldType, value: &Value, place: Place<'_>) {
         let is_int32 = value.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
         let fits = match field_type {
-            FieldType::String => value.is_string(),
+            FieldType::String | FieldType::Duration => value.is_string(),
             FieldType::Bool => value.is_boolean(),
             FieldType::Int32 => is_int32,
             FieldType::Int64 => value.as_i64().is_some(),
@@ -111,7 +111,6 @@ impl Walk {
                 Some(text) => return self.complain(super::time::mistake(text, *field_type == FieldType::MicroTime)),
                 None => false,
             },
-            FieldType::Duration => value.is_string(),
         };
         if !fits {
             self.mistyped(value, place, &go_type(field_type), unconvertible(field_type, value));
@@ -282,14 +281,13 @@ fn short_name(definition: &str) -> &str {
 /// The Go name of a type, as its decoder prints it: `v1.PodSpec`, `[]v1.Container`, `map[string]string`.
 fn go_type(field_type: &FieldType) -> String {
     match field_type {
-        FieldType::String => "string".into(),
+        FieldType::String | FieldType::Time | FieldType::MicroTime => "string".into(),
         FieldType::Bool => "bool".into(),
         FieldType::Int32 | FieldType::IntOrString => "int32".into(),
         FieldType::Int64 => "int64".into(),
         FieldType::Float64 => "float64".into(),
         FieldType::Bytes => "[]uint8".into(),
         FieldType::Quantity => "resource.Quantity".into(),
-        FieldType::Time | FieldType::MicroTime => "string".into(),
         FieldType::Duration => "v1.Duration".into(),
         FieldType::Any => "interface {}".into(),
         FieldType::List(element) => format!("[]{}", go_type(element)),
