@@ -275,7 +275,8 @@ fn telling_log(phase: Phase, evidence: &Evidence) -> Option<(String, Vec<String>
     let kubelet = || first_that_has("the kubelet's journal", &|node| node.kubelet.clone());
     let command = || (!evidence.command.is_empty()).then(|| ("the command".to_owned(), evidence.command.clone()));
     let found = match phase {
-        Phase::Nodes | Phase::Boot | Phase::Start => console(),
+        Phase::Nodes | Phase::Boot => console(),
+        Phase::Start => command().or_else(console),
         Phase::Ready => kubelet(),
         _ => command().or_else(kubelet),
     };

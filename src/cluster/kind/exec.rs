@@ -38,6 +38,20 @@ impl Node<'_> {
         self.run(called, command, environment, None::<futures_util::stream::Empty<_>>, log).await
     }
 
+    /// Runs a shell script that nobody waits for.
+    pub async fn detach(&self, called: &str, script: &str) -> Result<(), KindError> {
+        let doing = || KindError::docker(format!("run `{called}` in {}", self.container));
+        let options = CreateExecOptions {
+            privileged: Some(true),
+            user: Some("0".to_owned()),
+            cmd: Some(vec!["bash".to_owned(), "-c".to_owned(), script.to_owned()]),
+            ..CreateExecOptions::default()
+        };
+        let exec = self.docker.create_exec(self.container, options).await.map_err(doing())?;
+        let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
+        self.docker.start_exec(&exec.id, Some(detached)).await.map_err(doing()).map(drop)
+    }
+
     /// Runs a command that reads `input`.
     pub async fn feed(
         &self,

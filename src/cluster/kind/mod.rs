@@ -23,6 +23,7 @@ mod provision;
 mod proxy;
 mod ready;
 mod registry;
+mod restart;
 mod seen;
 mod site;
 mod version;
@@ -85,7 +86,8 @@ pub enum Status {
 const LOCK_TIME_MAX: Duration = Duration::from_secs(600);
 /// A look at a cluster that should answer.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
-const STOP_SECONDS_MAX: i32 = 20;
+/// After this, what has not ended is killed: etcd has written all by then, and pods' own processes may take minutes.
+const STOP_SECONDS_MAX: i32 = 10;
 
 /// Makes the cluster, starts it or finishes it, and returns when it can be worked with; at once where it answers.
 pub async fn ensure_running(spec: &KindSpec, told: Told<'_>) -> Result<Connection, KindError> {

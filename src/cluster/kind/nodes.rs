@@ -126,7 +126,10 @@ async fn proxy_variables(site: &Site<'_>, network_name: &str, nodes: &[String]) 
 /// Follows the console until systemd is up: a command that is run before would put cgroup v2 out of order.
 pub async fn await_boot(site: &Site<'_>, node: &Seen) -> Result<(), KindError> {
     let booted = Regex::new("Reached target .*Multi-User System.*|detected cgroup v1").expect("a pattern");
-    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    // A node that was started again has booted before.
+    let started = started(site, node).await?.map_or(0, jiff::Timestamp::as_second);
+    let since = i32::try_from(started).unwrap_or(0).max(0);
+    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).since(since).build();
     let follow = async {
         let mut stream = std::pin::pin!(site.engine.docker.logs(&node.id, Some(options)));
         let mut line = String::new();
@@ -150,6 +153,25 @@ pub fn in_node<'a>(site: &'a Site<'_>, node: &'a Seen) -> Node<'a> {
     Node { docker: &site.engine.docker, container: &node.name }
 }
 
+/// Unpacks the images that the first pods need. Node images bring them packed, and containerd would unpack each only
+/// when its pod starts, one after the other and with everything waiting; here it is done while Kubernetes' own
+/// controllers take their time to start.
+pub async fn unpack_images(site: &Site<'_>, nodes: &[Seen]) {
+    let script = r#"snapshotter=$(sed -n 's/^ *snapshotter *= *"\([^"]*\)".*//p' /etc/containerd/config.toml | head -n 1)
+for image in $(ctr -n k8s.io images ls -q | grep -vE '^sha256:|/(etcd|pause|kube-apiserver|kube-controller-manager|kube-scheduler)[-:@]'); do
+  directory=$(mktemp -d)
+  ctr -n k8s.io images mount --snapshotter "${snapshotter:-overlayfs}" "$image" "$directory"
+  ctr -n k8s.io images unmount --rm --snapshotter "${snapshotter:-overlayfs}" "$directory"
+  rmdir "$directory"
+done"#;
+    for node in nodes {
+        // It only saves time.
+        if let Err(error) = in_node(site, node).detach("unpack the images", script).await {
+            site.log.line(&error.to_string());
+        }
+    }
+}
+
 /// Whether a node has a file, running or not.
 pub async fn has_file(site: &Site<'_>, node: &Seen, path: &str) -> bool {
     let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
@@ -164,6 +186,12 @@ pub async fn address(site: &Site<'_>, node: &Seen, network_name: &str) -> Result
     let address = endpoint.and_then(|endpoint| endpoint.ip_address.clone()).filter(|address| !address.is_empty());
     let is_address = |address: &String| address.parse::<IpAddr>().is_ok();
     address.filter(is_address).ok_or_else(|| KindError::Ended { container: node.name.clone() })
+}
+
+/// When a node's container was started last, by the clock that the node has too.
+pub async fn started(site: &Site<'_>, node: &Seen) -> Result<Option<jiff::Timestamp>, KindError> {
+    let state = inspect(site, node).await?.state;
+    Ok(state.and_then(|state| state.started_at?.parse().ok()))
 }
 
 /// All that the engine knows of a node.

@@ -20,8 +20,8 @@ use super::registry::{self, Registry};
 use super::seen::{self, Plan, Seen};
 use super::site::{Fault, Site};
 use super::version::KubernetesVersion;
-use super::{image, kubeconfig, manifests, network, ready};
-use crate::cluster::{Connection, reader};
+use super::{image, kubeconfig, manifests, network, ready, restart};
+use crate::cluster::{Connection, reader, request};
 
 /// Kubernetes itself gives up earlier; this is for an engine that hangs.
 const KUBEADM_TIME_MAX: Duration = Duration::from_secs(600);
@@ -91,6 +91,7 @@ async fn make(site: &Site<'_>) -> Result<Connection, Fault> {
             let at = |error| (Phase::Init, error);
             let client = early_client(site, control_plane, &facts.version).await.map_err(at)?;
             ready::server(&client).await.map_err(at)?;
+            nodes::unpack_images(site, &nodes).await;
             add_ons(site, &client, &facts, &control_plane.name).await?;
             Ok(client)
         },
@@ -104,16 +105,11 @@ async fn finish(site: &Site<'_>, nodes: &[Seen]) -> Result<Connection, Fault> {
     let network_name = network::name(&|name| site.variable(name));
     let made: Made = site.files.read(MADE).unwrap_or_default();
     let control_plane = &nodes[0];
+    site.phase(Phase::Network, network::ensure(&site.engine.docker, &network_name, &site.log)).await?;
     let (registry, client) = tokio::try_join!(
-        async {
-            site.phase(Phase::Network, network::ensure(&site.engine.docker, &network_name, &site.log)).await?;
-            site.phase(Phase::Registry, registry::ensure(&site.engine.docker, &network_name, &site.log)).await
-        },
+        site.phase(Phase::Registry, registry::ensure(&site.engine.docker, &network_name, &site.log)),
         site.phase(Phase::Start, async {
-            for node in nodes.iter().filter(|node| !node.is_running) {
-                let doing = format!("start the node {}", node.name);
-                site.engine.docker.start_container(&node.name, None).await.map_err(KindError::docker(doing))?;
-            }
+            restart::start(site, nodes, &network_name).await?;
             let client = administrator(site, control_plane).await?;
             ready::server(&client).await?;
             Ok(client)
@@ -150,8 +146,10 @@ async fn complete(
     let join = async {
         match facts {
             Some(facts) if !workers.is_empty() => {
-                let joins =
-                    workers.iter().map(|worker| join(site, control_plane, worker, &facts.version, network_name));
+                let mut joins = Vec::new();
+                for worker in workers {
+                    joins.push(join(site, control_plane, worker, &facts.version, network_name, &early));
+                }
                 site.phase(Phase::Join, try_join_all(joins)).await.map(drop)
             }
             _ => Ok(()),
@@ -167,6 +165,9 @@ async fn complete(
         }
     };
     let is_ready = site.phase(Phase::Ready, async {
+        for node in nodes {
+            ready::kubelet(&early, &node.name, nodes::started(site, node).await?).await?;
+        }
         ready::nodes(&early, nodes.len()).await?;
         site.log.line("all nodes are ready");
         let mut deployments = Vec::new();
@@ -270,7 +271,7 @@ async fn kubeadm(
         Role::Worker => ("kubeadm join", format!("kubeadm join --config /kind/kubeadm.conf --v=6{more}"), JOINED),
     };
     let script = format!(
-        "set -e\nmkdir -p /kind\nprintf %s \"$TUTORIAL_KUBEADM\" >/kind/kubeadm.conf\nunset TUTORIAL_KUBEADM\n\
+        "set -e\nmkdir -p /kind\nexec 9>/kind/.tutorial-lock\nflock 9\nprintf %s \"$TUTORIAL_KUBEADM\" >/kind/kubeadm.conf\nunset TUTORIAL_KUBEADM\n\
          {READ_CERTS_D}\n{command}\ntouch {mark}\n"
     );
     let environment = vec![format!("TUTORIAL_KUBEADM={configuration}")];
@@ -289,20 +290,31 @@ async fn initialise(
     kubeadm(site, control_plane, control_plane, version, network_name).await
 }
 
-/// Joins a worker that has not joined.
+/// Joins a worker that has not joined. kubeadm may still be at work from a run that was killed: it is waited for.
 async fn join(
     site: &Site<'_>,
     control_plane: &Seen,
     worker: &Seen,
     version: &KubernetesVersion,
     network_name: &str,
+    client: &kube::Client,
 ) -> Result<(), KindError> {
-    if nodes::has_file(site, worker, JOINED).await {
-        return Ok(());
+    let look = format!(
+        "exec 9>/kind/.tutorial-lock; flock -w 300 9; if [ -e {JOINED} ]; then echo joined; \
+         elif [ -e /etc/kubernetes/kubelet.conf ]; then echo half; fi"
+    );
+    let found = in_node(site, worker).script("look how far the worker is", &look, Vec::new(), None).await?;
+    match found.trim() {
+        "joined" => return Ok(()),
+        "half" => {
+            // A node of this name that is ready would be in kubeadm's way.
+            let node = format!("/api/v1/nodes/{}", worker.name);
+            request::delete(client, &node).await.map_err(KindError::api("the removal of a half-joined node"))?;
+            let reset = in_node(site, worker);
+            reset.script("kubeadm reset", "kubeadm reset --force", Vec::new(), Some(&site.log)).await?;
+        }
+        _ => {}
     }
-    // One that was interrupted is taken back by kubeadm itself.
-    let clean = "if [ -e /etc/kubernetes/kubelet.conf ]; then kubeadm reset --force; fi";
-    in_node(site, worker).script("kubeadm reset", clean, Vec::new(), Some(&site.log)).await?;
     kubeadm(site, control_plane, worker, version, network_name).await
 }
 

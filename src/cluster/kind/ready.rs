@@ -66,6 +66,18 @@ pub async fn nodes(client: &kube::Client, count: usize) -> Result<(), KindError>
     .await
 }
 
+/// A node's kubelet has spoken since its container was started: what the cluster says of a node that was stopped stays
+/// as it was for most of a minute.
+pub async fn kubelet(client: &kube::Client, node: &str, started: Option<jiff::Timestamp>) -> Result<(), KindError> {
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}");
+    until("the kubelet's first word", || async {
+        let lease = request::get(client, &path).await?;
+        let renewed = lease["spec"]["renewTime"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        Ok((started.is_none() || renewed > started).then_some(()))
+    })
+    .await
+}
+
 /// A Deployment has what it asked for.
 pub async fn deployment(client: &kube::Client, namespace: &str, name: &str) -> Result<(), KindError> {
     let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
