@@ -1,6 +1,8 @@
 //! Replays requests that a real Kubernetes 1.34.2 was sent with nothing but its API server running, so that no
 //! controller has a part in the answers: defaults, validation, decoding, patches, server-side apply.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::embedded::Server;
@@ -13,6 +15,11 @@ async fn replay(recorded: &str) -> (usize, Vec<String>) {
     let mut same = 0;
     for line in recorded.lines() {
         let recorded: Value = serde_json::from_str(line).expect("a recording is JSON");
+        if recorded["title"] == "updater 0" {
+            // In the recording all of them wrote within one second, and their order goes by seconds.
+            let part = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
+            tokio::time::sleep(Duration::from_nanos(1_005_000_000 - u64::from(part))).await;
+        }
         let found = replay_one(&server, &recorded).await;
         if found.is_empty() {
             same += 1;

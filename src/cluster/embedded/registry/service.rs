@@ -127,17 +127,17 @@ fn drop_address(new: &mut Value, live: &Value) {
 
 /// Checks what the client chose and chooses the rest. `live` is the service before an update.
 ///
-/// A dry run takes nothing, and so meets none of those who have something, as with Kubernetes.
+/// A dry run meets the node ports of others, but neither their range nor taken addresses, as with Kubernetes.
 pub(super) fn allocate(
     store: &Store,
     service: &mut Value,
     live: Option<&Value>,
     dry_run: bool,
 ) -> Result<(), Vec<Cause>> {
-    let others = if dry_run { Vec::new() } else { others(store, service, live) };
+    let others = others(store, service, live);
     if wants_address(service) {
         let before = live.map(cluster_ip).unwrap_or_default();
-        allocate_address(&others, service, before)?;
+        allocate_address(if dry_run { &[] } else { &others }, service, before)?;
     }
     if wants_node_ports(service) {
         let before: HashSet<i64> = live.map(ports).unwrap_or_default().iter().map(node_port).collect();
