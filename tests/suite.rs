@@ -55,6 +55,8 @@ mod rollouts;
 #[path = "suite/werf.rs"]
 mod werf;
 
+#[path = "suite/broken.rs"]
+mod broken;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/terminal.rs"]
