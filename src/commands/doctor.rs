@@ -47,11 +47,11 @@ fn render(host: &Host, ok: bool, findings: &[Finding]) -> String {
             State::Warning => (style.dim("–"), format!("; {}", finding.needed)),
             State::Missing => (style.bad("✗"), format!("; needed: {}", finding.needed)),
         };
-        let line = format!("{sign} {:<10} {}{}", finding.name, finding.found, style.commands(&detail));
-        text.push_str(&crate::ui::hang(&line, width, 13));
+        let line = format!("{sign} {:<11} {}{}", finding.name, finding.found, style.commands(&detail));
+        text.push_str(&crate::ui::hang(&line, width, 14));
         if finding.state != State::Ok && !finding.remedy.is_empty() {
-            let remedy = format!("{}{}", " ".repeat(13), style.dim(&style.commands(&finding.remedy)));
-            text.push_str(&crate::ui::hang(&remedy, width, 13));
+            let remedy = format!("{}{}", " ".repeat(14), style.dim(&style.commands(&finding.remedy)));
+            text.push_str(&crate::ui::hang(&remedy, width, 14));
         }
     }
     let conclusion = if ok {

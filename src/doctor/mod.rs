@@ -4,6 +4,7 @@
 //! Place: a leaf; `commands` shows what it finds. Only git is needed for the embedded sandbox, all else is told as
 //! what it is: optional.
 
+mod docker;
 mod machine;
 mod tools;
 
@@ -77,7 +78,7 @@ fn is_program(path: &Path) -> bool {
 pub async fn examine(surroundings: &Surroundings) -> Vec<Finding> {
     let (git, docker, kubectl, helm, werf, kind, ports) = tokio::join!(
         tools::git(surroundings),
-        tools::docker(surroundings),
+        docker::examine(surroundings),
         tools::kubectl(surroundings),
         tools::helm(surroundings),
         tools::werf(surroundings),
@@ -88,7 +89,9 @@ pub async fn examine(surroundings: &Surroundings) -> Vec<Finding> {
     let disk = machine::disk(surroundings);
     let shell = machine::shell(surroundings);
     let terminal = machine::terminal(surroundings);
-    vec![git, home, disk, ports, shell, terminal, kubectl, werf, helm, docker, kind]
+    let mut findings = vec![git, home, disk, ports, shell, terminal, kubectl, werf, helm, kind];
+    findings.extend(docker);
+    findings
 }
 
 /// Whether the embedded sandbox can be used.

@@ -10,8 +10,6 @@ use super::{Finding, State, Surroundings};
 
 /// How long a tool may take to say its version.
 const TIME_MAX: Duration = Duration::from_millis(900);
-/// How long Docker's engine may take to answer.
-const DOCKER_TIME_MAX: Duration = Duration::from_millis(700);
 /// What is told of a tool that does not answer in time.
 const SLOW: &str = "installed, but it did not say its version in time";
 
@@ -175,75 +173,6 @@ fn trdl_werf(surroundings: &Surroundings) -> Option<PathBuf> {
 fn binary_below(release: &Path) -> Option<PathBuf> {
     let platforms = std::fs::read_dir(release).ok()?.flatten();
     platforms.map(|platform| platform.path().join("bin/werf")).find(|program| super::is_program(program))
-}
-
-/// Whether the Docker engine answers, and which it is.
-pub async fn docker(surroundings: &Surroundings) -> Finding {
-    let version = async {
-        let docker = connect(surroundings.variable("DOCKER_HOST"))?;
-        docker.version().await
-    };
-    let installed = surroundings.find("docker").is_some();
-    let finding = |state, found: &str, remedy: &str| {
-        Finding::new(
-            "docker",
-            state,
-            found,
-            "20.10 or later for `--sandbox kind`; the embedded sandbox does without",
-            remedy,
-        )
-    };
-    match tokio::time::timeout(DOCKER_TIME_MAX, version).await {
-        Ok(Ok(version)) => {
-            let text = version.version.unwrap_or_default();
-            match Version::find(&text) {
-                Some(version) if version < Version(20, 10, 0) => finding(
-                    State::Warning,
-                    &format!("{text}, which is too old"),
-                    "https://docs.docker.com/engine/install/ has the current one",
-                ),
-                _ => finding(State::Ok, &text, ""),
-            }
-        }
-        Ok(Err(error)) if is_forbidden(&error) => finding(
-            State::Warning,
-            "its engine may not be used by you",
-            "`sudo usermod -aG docker $USER`, then log in again",
-        ),
-        Ok(Err(_)) if installed => finding(
-            State::Warning,
-            "installed, but its engine does not answer",
-            "start Docker (`sudo systemctl start docker`, or Docker Desktop)",
-        ),
-        Err(_) => finding(State::Warning, "its engine did not answer in time", "`docker version` says how it is"),
-        Ok(Err(_)) => finding(
-            State::Warning,
-            "not installed, which is fine",
-            "https://docs.docker.com/get-started/get-docker/ has it",
-        ),
-    }
-}
-
-fn connect(host: Option<&str>) -> Result<bollard::Docker, bollard::errors::Error> {
-    let seconds = 2;
-    match host {
-        Some(host) if host.starts_with("tcp://") || host.starts_with("http://") => {
-            bollard::Docker::connect_with_http(host, seconds, bollard::API_DEFAULT_VERSION)
-        }
-        Some(host) => bollard::Docker::connect_with_socket(host, seconds, bollard::API_DEFAULT_VERSION),
-        None => bollard::Docker::connect_with_local_defaults(),
-    }
-}
-
-fn is_forbidden(error: &bollard::errors::Error) -> bool {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = source {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 #[cfg(test)]
