@@ -59,6 +59,8 @@ mod werf;
 mod broken;
 #[path = "suite/faults.rs"]
 mod faults;
+#[path = "suite/sample_app.rs"]
+mod sample_app;
 #[path = "suite/terminal.rs"]
 mod terminal;
 

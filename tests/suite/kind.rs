@@ -72,12 +72,12 @@ const IMAGE: &str = "kindest/node:v1.34.2";
 /// One cluster at a time: two cores carry no more.
 static ENGINE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     ENGINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the engine's tests are to run here.
-fn has_engine() -> bool {
+pub fn has_engine() -> bool {
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| value == "1");
     let is_required = is_set("TUTORIAL_REQUIRE_DOCKER");
     if !is_required && !is_set("TUTORIAL_DOCKER_TESTS") {
