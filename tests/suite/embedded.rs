@@ -1,7 +1,7 @@
 //! An embedded API server in the test's own process, and a client that sends it plain requests.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tutorial::cluster::embedded::api::{self, NoPods, PodAccess, Settings};
-use tutorial::cluster::embedded::controllers;
+use tutorial::cluster::embedded::controllers::{self, Controllers};
 use tutorial::cluster::embedded::registry::Registry;
 
 pub const ADMIN: &str = "admin-token";
@@ -24,6 +24,7 @@ pub struct Server {
     pub port: u16,
     pub authority_pem: String,
     client: Arc<rustls::ClientConfig>,
+    controllers: Mutex<Option<Arc<Controllers>>>,
 }
 
 /// An answer, read to its end.
@@ -50,13 +51,25 @@ impl Server {
     /// The API with controllers, no node.
     pub async fn with_controllers() -> Self {
         let server = Self::start().await;
+        server.start_controllers();
+        server
+    }
+
+    pub fn start_controllers(&self) {
         let options = controllers::Options {
             time_factor: 1.0,
-            certificate_authority_pem: server.authority_pem.clone(),
-            api_port: server.port,
+            certificate_authority_pem: self.authority_pem.clone(),
+            api_port: self.port,
         };
-        controllers::start(Arc::clone(&server.registry), options);
-        server
+        let running = controllers::start(Arc::clone(&self.registry), options);
+        *self.controllers.lock().unwrap() = Some(Arc::new(running));
+    }
+
+    /// From here on nothing happens but what clients do.
+    pub fn stop_controllers(&self) {
+        if let Some(running) = self.controllers.lock().unwrap().take() {
+            running.stop();
+        }
     }
 
     pub async fn over(registry: Arc<Registry>, pods: Arc<dyn PodAccess>) -> Self {
@@ -87,19 +100,21 @@ impl Server {
             snapshots: std::env::temp_dir().join(format!("tutorial-snapshots-{}-{port}", std::process::id())),
         };
         tokio::spawn(api::serve(listener, Arc::new(tls), Arc::clone(&registry), pods, settings));
-        Self { registry, port, authority_pem: certified.cert.pem(), client: Arc::new(client) }
+        Self {
+            registry,
+            port,
+            authority_pem: certified.cert.pem(),
+            client: Arc::new(client),
+            controllers: Mutex::default(),
+        }
     }
 
-    /// Returns once controllers and node have written nothing for a while.
+    /// Returns once the controllers have done what there is to do.
     pub async fn settled(&self) {
-        let (mut revision, mut since) = (self.registry.revision(), Instant::now());
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while since.elapsed() < Duration::from_millis(60) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            if self.registry.revision() != revision {
-                (revision, since) = (self.registry.revision(), Instant::now());
-            }
-        }
+        let running = self.controllers.lock().unwrap().clone();
+        let Some(running) = running else { return };
+        let caught_up = running.caught_up(&self.registry);
+        tokio::time::timeout(Duration::from_secs(20), caught_up).await.expect("the controllers come to an end");
     }
 
     /// A TLS connection of its own.

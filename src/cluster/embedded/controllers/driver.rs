@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::super::registry::{Event, EventKind, Next, Registry};
 use super::super::schema;
@@ -22,15 +23,45 @@ pub struct Options {
     pub api_port: u16,
 }
 
+/// The running controllers.
+#[derive(Debug)]
+pub struct Controllers {
+    task: tokio::task::JoinHandle<()>,
+    caught_up: watch::Receiver<u64>,
+}
+
+impl Controllers {
+    /// Waits until they have seen the registry's revision and have nothing left to do about it; what they do later,
+    /// at a deadline, is not waited for.
+    pub async fn caught_up(&self, registry: &Registry) {
+        let mut caught_up = self.caught_up.clone();
+        loop {
+            let revision = registry.revision();
+            if caught_up.wait_for(|seen| *seen >= revision).await.is_err() || registry.revision() == revision {
+                return;
+            }
+        }
+    }
+
+    /// Ends them where they are.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+/// What is due within this time is still a part of what is going on.
+const SOON: Duration = Duration::from_millis(500);
+
 /// After so many keys in a row, other tasks of the process get their turn.
 const TURN: usize = 16;
 
-/// Runs the controllers until the task is aborted.
-pub fn start(registry: Arc<Registry>, options: Options) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(run(registry, options))
+/// Runs the controllers until they are stopped.
+pub fn start(registry: Arc<Registry>, options: Options) -> Controllers {
+    let (seen, caught_up) = watch::channel(0);
+    Controllers { task: tokio::spawn(run(registry, options, seen)), caught_up }
 }
 
-async fn run(registry: Arc<Registry>, options: Options) {
+async fn run(registry: Arc<Registry>, options: Options, seen: watch::Sender<u64>) {
     let mut syncing = Syncing::new(Arc::clone(&registry), options);
     let mut queue = Queue::default();
     syncing.announce_api_server();
@@ -41,6 +72,7 @@ async fn run(registry: Arc<Registry>, options: Options) {
         look_at_everything(&registry, &mut selectors, &mut queue);
         let mut turn = 0;
         loop {
+            let revision = registry.revision();
             let lagged = loop {
                 match events.try_next() {
                     Some(Next::Event(event)) => route(&event, &registry, &mut selectors, &mut queue),
@@ -61,6 +93,9 @@ async fn run(registry: Arc<Registry>, options: Options) {
                 continue;
             }
             let due = queue.next_due();
+            if due.is_none_or(|due| due > Instant::now() + SOON) {
+                seen.send_replace(revision);
+            }
             tokio::select! {
                 next = events.next() => match next {
                     Next::Event(event) => route(&event, &registry, &mut selectors, &mut queue),

@@ -17,4 +17,4 @@ mod replica_set;
 mod route;
 mod sync;
 
-pub use driver::{Options, start};
+pub use driver::{Controllers, Options, start};

@@ -137,7 +137,7 @@ pub(super) fn allocate(
     let others = others(store, service, live);
     if wants_address(service) {
         let before = live.map(cluster_ip).unwrap_or_default();
-        allocate_address(if dry_run { &[] } else { &others }, service, before)?;
+        allocate_address(&others, service, before, dry_run)?;
     }
     if wants_node_ports(service) {
         let before: HashSet<i64> = live.map(ports).unwrap_or_default().iter().map(node_port).collect();
@@ -166,7 +166,7 @@ fn others(store: &Store, service: &Value, live: Option<&Value>) -> Vec<Value> {
         .collect()
 }
 
-fn allocate_address(others: &[Value], service: &mut Value, before: &str) -> Result<(), Vec<Cause>> {
+fn allocate_address(others: &[Value], service: &mut Value, before: &str, dry_run: bool) -> Result<(), Vec<Cause>> {
     let wanted = cluster_ip(service).to_owned();
     let first = member(service, "clusterIPs").and_then(|list| list.get(0)).and_then(Value::as_str).unwrap_or_default();
     let wanted = if wanted.is_empty() { first.to_owned() } else { wanted };
@@ -177,8 +177,9 @@ fn allocate_address(others: &[Value], service: &mut Value, before: &str) -> Resu
     let chosen = if wanted == "None" || (!before.is_empty() && wanted == before) {
         wanted
     } else {
+        let others = if dry_run { &[] } else { others };
         let taken: HashSet<String> = others.iter().map(|other| cluster_ip(other).to_owned()).collect();
-        choose_address(&wanted, &taken)
+        choose_address(&wanted, &taken, dry_run)
             .map_err(|detail| vec![errors::invalid_value("spec.clusterIPs", &json!([wanted]), &detail)])?
     };
     let policy = member(service, "ipFamilyPolicy").and_then(Value::as_str).unwrap_or_default();
@@ -195,7 +196,7 @@ fn allocate_address(others: &[Value], service: &mut Value, before: &str) -> Resu
     Ok(())
 }
 
-fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, String> {
+fn choose_address(wanted: &str, taken: &HashSet<String>, dry_run: bool) -> Result<String, String> {
     if wanted.is_empty() {
         let hosts = 1 << (32 - NETWORK_BITS);
         // The lowest 256 addresses are left to those who choose their own, as Kubernetes does.
@@ -208,9 +209,13 @@ fn choose_address(wanted: &str, taken: &HashSet<String>) -> Result<String, Strin
         .parse::<Ipv4Addr>()
         .is_ok_and(|address| u32::from(address) >> (32 - NETWORK_BITS) == u32::from(NETWORK) >> (32 - NETWORK_BITS));
     if !inside {
-        return Err(format!(
-            "failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {NETWORK}/{NETWORK_BITS}"
-        ));
+        let why = if dry_run {
+            let range = format!("{NETWORK}/{NETWORK_BITS}");
+            format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {range}")
+        } else {
+            "the provided network does not match the current range".to_owned()
+        };
+        return Err(format!("failed to allocate IP {wanted}: {why}"));
     }
     if taken.contains(wanted) {
         return Err(format!("failed to allocate IP {wanted}: provided IP is already allocated"));
