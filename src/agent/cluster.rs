@@ -51,7 +51,9 @@ impl Cluster {
             }
             None => kube::Config::from_kubeconfig(&options).await,
         };
-        let config = config.map_err(|error| unusable(&error))?;
+        let mut config = config.map_err(|error| unusable(&error))?;
+        // The loader takes HTTPS_PROXY even for the loopback, and this program speaks through no proxy.
+        config.proxy_url = None;
         let client = kube::Client::try_from(config).map_err(|error| unusable(&error))?;
         Ok(Self { client, served: RefCell::default() })
     }

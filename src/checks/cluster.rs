@@ -65,6 +65,8 @@ impl Cluster {
     pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ClusterError> {
         let kubeconfig = Kubeconfig::read_from(kubeconfig.ok_or(ClusterError::None)?)?;
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        // The loader takes HTTPS_PROXY even for the loopback, and this program speaks through no proxy.
+        config.proxy_url = None;
         config.connect_timeout = Some(TIME_MAX);
         config.read_timeout = Some(TIME_MAX);
         Ok(Self { client: kube::Client::try_from(config)?, discovery: OnceCell::new() })

@@ -33,6 +33,15 @@ impl Place {
         self.by != By::Custom
     }
 
+    /// The machine that it is on, if that is not this one.
+    pub fn far_host(&self) -> Option<&str> {
+        let (scheme, rest) = self.address.split_once("://")?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let is_near = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+        (scheme != "unix" && !is_near).then_some(host)
+    }
+
     /// ` (by DOCKER_HOST)`, for a message.
     pub(super) fn why(&self) -> String {
         match &self.by {
@@ -152,6 +161,20 @@ mod tests {
             "unix:///h/.colima/docker.sock (by DOCKER_CONTEXT)",
         );
         check(&[("HOME", "/h")], &files, "unix:///h/.colima/docker.sock (by your current Docker context, `colima`)");
+    }
+
+    #[test]
+    fn engines_on_other_machines() {
+        fn check(address: &str, expected: Option<&str>) {
+            let place = Place { address: address.into(), by: By::DockerHost, is_secured: false };
+            assert_eq!(place.far_host(), expected, "{address}");
+        }
+        check("unix:///var/run/docker.sock", None);
+        check("tcp://127.0.0.1:2375", None);
+        check("tcp://localhost:2375", None);
+        check("tcp://[::1]:2375", None);
+        check("tcp://build.example:2375", Some("build.example"));
+        check("tcp://10.0.0.1:2375/", Some("10.0.0.1"));
     }
 
     #[test]

@@ -74,6 +74,8 @@ impl Connection {
         if let Some(user) = arguments.value("as") {
             config.auth_info.impersonate = Some(user.to_owned());
         }
+        // The loader takes HTTPS_PROXY even for the loopback, and this program speaks through no proxy.
+        config.proxy_url = None;
         config.connect_timeout = Some(Duration::from_secs(5));
         let namespace = arguments.value("namespace").unwrap_or(&config.default_namespace).to_owned();
         let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();

@@ -110,7 +110,7 @@ pub async fn ensure_running(spec: &KindSpec, told: Told<'_>) -> Result<Connectio
         take_back(&site, was_finished).await;
         return Err(error);
     }
-    let nodes = nodes::nodes_now(&site).await.unwrap_or_default();
+    let nodes = nodes::ours_now(&site).await.unwrap_or_default();
     let diagnosis = diagnose::diagnose(&site, phase, &error, &nodes).await;
     take_back(&site, was_finished).await;
     Err(KindError::Failed(Box::new(diagnosis)))
@@ -121,7 +121,7 @@ async fn take_back(site: &Site<'_>, was_finished: bool) {
     if was_finished {
         return;
     }
-    if let Ok(nodes) = nodes::nodes_now(site).await
+    if let Ok(nodes) = nodes::ours_now(site).await
         && let Err(error) = nodes::remove(site, &nodes).await
     {
         site.log.line(&format!("what was made could not be removed: {error}"));

@@ -31,6 +31,12 @@ pub async fn nodes_now(site: &Site<'_>) -> Result<Vec<Seen>, KindError> {
     seen::nodes(&containers, &site.spec.name, site.files.directory(), site.spec.workers)
 }
 
+/// Those of them that are ours, even where something else is in the way.
+pub async fn ours_now(site: &Site<'_>) -> Result<Vec<Seen>, KindError> {
+    let containers = seen::containers(&site.engine.docker).await?;
+    Ok(seen::ours(&containers, &site.spec.name, site.files.directory()))
+}
+
 /// Removes containers with their volumes.
 pub async fn remove(site: &Site<'_>, nodes: &[Seen]) -> Result<(), KindError> {
     let mut removals = Vec::new();
@@ -173,9 +179,13 @@ done"#;
 }
 
 /// Whether a node has a file, running or not.
-pub async fn has_file(site: &Site<'_>, node: &Seen, path: &str) -> bool {
+pub async fn has_file(site: &Site<'_>, node: &Seen, path: &str) -> Result<bool, KindError> {
     let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
-    site.engine.docker.get_container_archive_info(&node.name, Some(options)).await.is_ok()
+    match site.engine.docker.get_container_archive_info(&node.name, Some(options)).await {
+        Ok(_) => Ok(true),
+        Err(error) if registry::is_status(&error, 404) => Ok(false),
+        Err(error) => Err(KindError::docker(format!("look into the node {}", node.name))(error)),
+    }
 }
 
 /// The node's addresses on the network: the first version of the protocol is what Kubernetes is told.

@@ -17,7 +17,7 @@ use super::node::{API_PORT, Role};
 use super::nodes::{self, in_node};
 use super::progress::{Phase, Step};
 use super::registry::{self, Registry};
-use super::seen::{self, Plan, Seen};
+use super::seen::{self, Past, Plan, Seen};
 use super::site::{Fault, Site};
 use super::version::KubernetesVersion;
 use super::{image, kubeconfig, manifests, network, ready, restart};
@@ -33,11 +33,8 @@ const JOINED: &str = "/kind/.tutorial-joined";
 pub async fn provision(site: &Site<'_>) -> Result<Connection, Fault> {
     let at = |error| (Phase::Nodes, error);
     let found = nodes::nodes_now(site).await.map_err(at)?;
-    let is_initialised = match found.first() {
-        Some(node) if node.role == Role::ControlPlane => nodes::has_file(site, node, INITIALISED).await,
-        _ => false,
-    };
-    match seen::plan(&found, site.spec.workers, is_initialised) {
+    let past = past(site, &found).await.map_err(at)?;
+    match seen::plan(&found, site.spec.workers, past) {
         Plan::Make => Box::pin(make(site)).await,
         Plan::Finish => Box::pin(finish(site, &found)).await,
         Plan::MakeAnew => {
@@ -46,6 +43,19 @@ pub async fn provision(site: &Site<'_>) -> Result<Connection, Fault> {
             Box::pin(make(site)).await
         }
     }
+}
+
+/// How far the nodes once were, by our own notes, else by the mark in the control plane.
+async fn past(site: &Site<'_>, nodes: &[Seen]) -> Result<Past, KindError> {
+    let Some(control_plane) = nodes.first().filter(|node| node.role == Role::ControlPlane) else {
+        return Ok(Past::Nothing);
+    };
+    let made: Made = site.files.read(MADE).unwrap_or_default();
+    if made.is_finished && made.containers.first() == Some(&control_plane.id) {
+        return Ok(Past::Finished);
+    }
+    let is_initialised = nodes::has_file(site, control_plane, INITIALISED).await?;
+    Ok(if is_initialised { Past::Initialised } else { Past::Nothing })
 }
 
 /// What the node image says of itself.
@@ -193,6 +203,13 @@ async fn complete(
 /// What can be known to fail before anything is made.
 fn fit(site: &Site<'_>) -> Result<(), KindError> {
     let lacks = |what: Option<bool>| what == Some(false);
+    if let Some(host) = site.engine.place.far_host() {
+        return Err(KindError::Unfit {
+            what: format!("Docker runs on {host}, and what it publishes on 127.0.0.1 is not reached from here"),
+            remedy: "use the Docker of this machine (`unset DOCKER_HOST DOCKER_CONTEXT`), or `--sandbox embedded`"
+                .into(),
+        });
+    }
     if site.facts.is_rootless {
         if site.facts.is_cgroup_1 {
             return Err(KindError::Unfit {

@@ -52,6 +52,15 @@ pub fn nodes(
     Ok(nodes)
 }
 
+/// The containers of this cluster that are ours, whatever else there is.
+pub fn ours(containers: &[ContainerSummary], name: &str, directory: &Path) -> Vec<Seen> {
+    let is_ours = |container: &&ContainerSummary| {
+        let has = |label_name| label(container, label_name) == Some(name);
+        has(LABEL_CLUSTER) && has(LABEL_OURS) && other_directory(container, directory).is_none()
+    };
+    containers.iter().filter(is_ours).map(seen).collect()
+}
+
 fn label<'c>(container: &'c ContainerSummary, name: &str) -> Option<&'c str> {
     container.labels.as_ref()?.get(name).map(String::as_str)
 }
@@ -89,15 +98,26 @@ pub enum Plan {
     MakeAnew,
 }
 
-/// Decides; `is_initialised` tells whether the control plane's kubeadm once came to its end.
-pub fn plan(nodes: &[Seen], workers: u8, is_initialised: bool) -> Plan {
+/// How far the cluster once was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    Nothing,
+    /// The control plane's kubeadm came to its end.
+    Initialised,
+    /// It could be worked with, and a learner's work may be in it.
+    Finished,
+}
+
+/// Decides. A cluster that was once finished is used as it is, with however many workers.
+pub fn plan(nodes: &[Seen], workers: u8, past: Past) -> Plan {
     let count = |role: Role| nodes.iter().filter(|node| node.role == role).count();
-    if nodes.is_empty() {
-        Plan::Make
-    } else if is_initialised && count(Role::ControlPlane) == 1 && count(Role::Worker) == usize::from(workers) {
-        Plan::Finish
-    } else {
-        Plan::MakeAnew
+    let (has_control_plane, has_workers) =
+        (count(Role::ControlPlane) == 1, count(Role::Worker) == usize::from(workers));
+    match past {
+        _ if nodes.is_empty() => Plan::Make,
+        Past::Finished if has_control_plane => Plan::Finish,
+        Past::Initialised if has_control_plane && has_workers => Plan::Finish,
+        _ => Plan::MakeAnew,
     }
 }
 
@@ -141,6 +161,10 @@ mod tests {
         check(&[container("t-worker", &[])], Err("the container `t-worker` exists already, and is not ours"));
         // A name that this cluster does not need.
         check(&[container("t-worker2", &[])], Ok(&[]));
+        let mixed = [container("t-control-plane", &ours), container("t-worker", &[]), container("other", &elsewhere)];
+        let found: Vec<String> =
+            super::ours(&mixed, "t", Path::new("/ours")).into_iter().map(|node| node.name).collect();
+        assert_eq!(found, ["t-control-plane"]);
         check(&[container("t-control-plane", &elsewhere)], Err("the kind cluster `t` belongs to another workspace"));
     }
 
@@ -148,11 +172,15 @@ mod tests {
     fn what_is_there_is_finished_or_made_anew() {
         let node = |role| Seen { id: String::new(), name: String::new(), role, is_running: true };
         let (control_plane, worker) = (node(Role::ControlPlane), node(Role::Worker));
-        assert_eq!(plan(&[], 0, false), Plan::Make);
-        assert_eq!(plan(std::slice::from_ref(&control_plane), 0, true), Plan::Finish);
-        assert_eq!(plan(std::slice::from_ref(&control_plane), 0, false), Plan::MakeAnew);
-        assert_eq!(plan(std::slice::from_ref(&control_plane), 1, true), Plan::MakeAnew);
-        assert_eq!(plan(&[control_plane, worker.clone()], 1, true), Plan::Finish);
-        assert_eq!(plan(&[worker], 1, true), Plan::MakeAnew);
+        let alone = std::slice::from_ref(&control_plane);
+        assert_eq!(plan(&[], 0, Past::Nothing), Plan::Make);
+        assert_eq!(plan(&[], 0, Past::Finished), Plan::Make);
+        assert_eq!(plan(alone, 0, Past::Initialised), Plan::Finish);
+        assert_eq!(plan(alone, 0, Past::Nothing), Plan::MakeAnew);
+        assert_eq!(plan(alone, 1, Past::Initialised), Plan::MakeAnew);
+        assert_eq!(plan(alone, 1, Past::Finished), Plan::Finish);
+        assert_eq!(plan(&[control_plane.clone(), worker.clone()], 1, Past::Initialised), Plan::Finish);
+        assert_eq!(plan(&[control_plane, worker.clone()], 0, Past::Finished), Plan::Finish);
+        assert_eq!(plan(&[worker], 1, Past::Finished), Plan::MakeAnew);
     }
 }
