@@ -161,10 +161,12 @@ pub fn in_node<'a>(site: &'a Site<'_>, node: &'a Seen) -> Node<'a> {
 
 /// Unpacks the images that the first pods need. Node images bring them packed, and containerd would unpack each only
 /// when its pod starts, one after the other and with everything waiting; here it is done while Kubernetes' own
-/// controllers take their time to start.
+/// controllers take their time to start. In the order of need: what a node waits for to be ready is the pods' network.
 pub async fn unpack_images(site: &Site<'_>, nodes: &[Seen]) {
     let script = r#"snapshotter=$(sed -n 's/^ *snapshotter *= *"\([^"]*\)".*//p' /etc/containerd/config.toml | head -n 1)
-for image in $(ctr -n k8s.io images ls -q | grep -vE '^sha256:|/(etcd|pause|kube-apiserver|kube-controller-manager|kube-scheduler)[-:@]'); do
+images=$(ctr -n k8s.io images ls -q | grep -vE '^sha256:|/(etcd|pause|kube-apiserver|kube-controller-manager|kube-scheduler)[-:@]')
+pick() { echo "$images" | grep "$@"; }
+for image in $(pick -vE 'registry.k8s.io/|local-path') $(pick kube-proxy) $(pick -E 'coredns|local-path'); do
   directory=$(mktemp -d)
   ctr -n k8s.io images mount --snapshotter "${snapshotter:-overlayfs}" "$image" "$directory"
   ctr -n k8s.io images unmount --rm --snapshotter "${snapshotter:-overlayfs}" "$directory"
