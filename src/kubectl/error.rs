@@ -36,7 +36,7 @@ pub enum KubectlError {
     #[error("{0}")]
     Plain(String),
     /// Several, of which each is told.
-    #[error("{}", .0.iter().map(KubectlError::told).collect::<Vec<_>>().join("\n"))]
+    #[error("{}", .0.iter().map(KubectlError::told_among_others).collect::<Vec<_>>().join("\n"))]
     Several(Vec<KubectlError>),
 }
 
@@ -45,6 +45,17 @@ impl Explain for KubectlError {}
 impl KubectlError {
     pub fn told(&self) -> String {
         self.to_string()
+    }
+
+    /// One of several is not taken apart into its causes.
+    fn told_among_others(&self) -> String {
+        match self {
+            Self::StatusWhile { status, context } if status["reason"] == "Invalid" => {
+                let message = status["message"].as_str().unwrap_or_default();
+                format!("Error from server (Invalid): {context}: {message}")
+            }
+            other => other.told(),
+        }
     }
 
     pub fn exit(&self) -> u8 {

@@ -159,8 +159,9 @@ struct Played {
 /// One kubectl plays at a time: they would wait for each other's pods to be made ready.
 static PLAYING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Plays every recorded command with this kubectl, in order, on a cluster of its own.
-async fn play(program: &Path) -> Vec<Played> {
+/// Plays every recorded command with this kubectl, in order, on a cluster of its own. What it does not have, another
+/// one plays, so that the commands after it meet the same cluster.
+async fn play(program: &Path, other: &Path, of_other: &[usize]) -> Vec<Played> {
     let _alone = PLAYING.lock().await;
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("w");
@@ -168,6 +169,9 @@ async fn play(program: &Path) -> Vec<Played> {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::create_dir_all(&tools).unwrap();
     std::os::unix::fs::symlink(program, tools.join("kubectl")).unwrap();
+    let other_tools = home.path().join("other");
+    std::fs::create_dir_all(&other_tools).unwrap();
+    std::os::unix::fs::symlink(other, other_tools.join("kubectl")).unwrap();
     std::fs::write(folder.join("web.yaml"), MANIFEST).unwrap();
     let spec = ClusterSpec {
         name: "kind-tutorial".into(),
@@ -179,7 +183,11 @@ async fn play(program: &Path) -> Vec<Played> {
     let config = folder.join("kubeconfig");
     std::fs::copy(spec.directory.join("kubeconfig-direct"), &config).unwrap();
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let shell = Shell { folder: &folder, path: format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()) };
+    let shell = |tools: &Path| Shell {
+        folder: &folder,
+        path: format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()),
+    };
+    let (shell, other_shell) = (shell(&tools), shell(&other_tools));
     let node_port = connection.node_ports.get(&30080).copied().unwrap_or(30080);
     let ports: Vec<(String, String)> =
         [("18080", free_port()), ("18081", free_port()), ("18001", free_port()), ("localhost:30080", node_port)]
@@ -201,6 +209,7 @@ async fn play(program: &Path) -> Vec<Played> {
         for (theirs, ours) in &ports {
             command = command.replace(theirs, ours);
         }
+        let shell = if of_other.contains(&number) { &other_shell } else { &shell };
         let (code, mut out, mut err) = shell.run(&command, text("stdin")).await;
         for (theirs, ours) in &ports {
             out = out.replace(ours, theirs);
@@ -227,7 +236,7 @@ async fn kubectl_prints_what_it_prints_on_a_real_cluster() {
         return;
     };
     let (mut same, mut wrong) = (0, Vec::new());
-    for played in play(&program).await {
+    for played in play(&program, &program, &[]).await {
         let Played { number, command, .. } = &played;
         let equal = played.code == played.recorded_code && played.differences.is_empty();
         let reason = DIFFERENCES.iter().find(|(at, _)| at == number).map(|(_, reason)| *reason);
@@ -265,7 +274,7 @@ async fn fails_at_nothing_that_the_recorded_one_does(minor: u32) {
         return;
     };
     let mut wrong = Vec::new();
-    for played in play(&program).await {
+    for played in play(&program, &program, &[]).await {
         let excused = DIFFERENCES.iter().any(|(at, _)| *at == played.number);
         if played.code != played.recorded_code && !excused {
             let Played { number, command, code, recorded_code, differences } = played;
@@ -284,3 +293,51 @@ async fn an_older_kubectl_fails_at_nothing_more() {
 async fn a_newer_kubectl_fails_at_nothing_more() {
     fails_at_nothing_that_the_recorded_one_does(33).await;
 }
+
+/// The built-in kubectl plays them too: what it has prints the same, what it has not is in the table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_built_in_kubectl_prints_the_same_for_what_it_has() {
+    let Some(other) = kubectl(32) else {
+        println!("skipped: kubectl is not installed");
+        return;
+    };
+    let not_had: Vec<usize> = NOT_BUILT_IN.iter().flat_map(|(_, numbers)| *numbers).copied().collect();
+    let (mut same, mut wrong) = (0, Vec::new());
+    for played in play(Path::new(env!("CARGO_BIN_EXE_tutorial")), &other, &not_had).await {
+        let Played { number, command, code, recorded_code, differences } = &played;
+        let excused = DIFFERENCES.iter().any(|(at, _)| at == number) || not_had.contains(number);
+        if excused {
+            continue;
+        }
+        if code == recorded_code && differences.is_empty() {
+            same += 1;
+            continue;
+        }
+        let shown: Vec<String> = differences.iter().take(6).map(|line| line.chars().take(200).collect()).collect();
+        wrong.push(format!(
+            "{number} {command}: exit code {code}, recorded {recorded_code}\n    {}",
+            shown.join("\n    ")
+        ));
+    }
+    println!("{same} commands print the same with the built-in kubectl, {} it does not have", not_had.len());
+    assert!(wrong.is_empty(), "{} commands differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(same >= 105, "{same} commands print the same");
+}
+
+/// What the built-in kubectl does not have, and says so; by the commands' numbers.
+const NOT_BUILT_IN: &[(&str, &[usize])] = &[
+    ("auth can-i", &[10, 11]),
+    ("diff", &[21, 24]),
+    ("-o go-template", &[36]),
+    ("proxy, cp, attach", &[63, 64, 65]),
+    ("set env and set resources", &[72, 73, 74]),
+    ("edit", &[96, 98]),
+    ("replace", &[99, 100]),
+    ("expose", &[101]),
+    ("create service", &[107, 108]),
+    ("run", &[109, 114, 117]),
+    ("explain", &[118, 119, 120]),
+    ("top, cordon, uncordon", &[121, 122, 123]),
+    ("a parser of YAML with go-yaml's words", &[130]),
+    ("klog's lines about each attempt to reach a server", &[140]),
+];

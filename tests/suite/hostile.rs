@@ -1,6 +1,7 @@
 //! Random and hostile requests: each is answered by a Status or a clean close, and the server lives on.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use tutorial::cluster::ClusterSpec;
+use tutorial::cluster::embedded::process::{self, Status};
 
 use super::embedded::{ADMIN, Answer, Server};
 
@@ -202,6 +206,22 @@ async fn broken_connections_do_no_harm() {
         let mut rest = Vec::new();
         let _ = tokio::time::timeout(Duration::from_millis(200), plain.read_to_end(&mut rest)).await;
     }
+    // Half-closed: the client has said all that it will say, and still listens.
+    for fragment in &fragments {
+        let mut stream = server.connect().await;
+        let _ = stream.write_all(fragment).await;
+        let _ = stream.shutdown().await;
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "{:?} is left hanging", String::from_utf8_lossy(fragment));
+    }
+    let mut stream = server.connect().await;
+    let head = format!("GET /readyz HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
     let long = "x".repeat(100_000);
     let mut stream = server.connect().await;
     let head = format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -249,4 +269,54 @@ async fn ten_thousand_watches_are_bounded() {
     let mut first = open.remove(0).into_body();
     let frame = tokio::time::timeout(Duration::from_secs(20), first.frame()).await.unwrap().unwrap().unwrap();
     assert!(frame.into_data().unwrap().starts_with(b"{\"type\":\"ADDED\""));
+}
+
+/// The background process under bodies that are too long, too deep or too many: what it has ever held stays small.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_stays_bounded() {
+    const MEBIBYTES_MAX: u64 = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let spec = ClusterSpec {
+        name: "hostile".into(),
+        directory: directory.path().join("cluster"),
+        node_ports: Vec::new(),
+        time_factor: 1.0,
+    };
+    process::ensure_running(&spec, Path::new(env!("CARGO_BIN_EXE_tutorial"))).await.unwrap();
+    let Status::Running { process: id, .. } = process::status(&spec.directory) else { panic!("it runs") };
+    let kubeconfig = kube::config::Kubeconfig::read_from(spec.directory.join("kubeconfig-direct")).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options);
+    let client = kube::Client::try_from(config.await.unwrap()).unwrap();
+    let levels: Vec<String> = (1..9)
+        .map(|level| format!("a{level}: &a{level} [{}]", vec![format!("*a{}", level - 1); 10].join(",")))
+        .collect();
+    let bomb = format!("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n{}\n", levels.join("\n"));
+    let bodies: [(&str, Vec<u8>); 4] = [
+        ("application/json", vec![b' '; 10 << 20]),
+        ("application/json", b"{\"a\":".repeat(400_000)),
+        ("application/json", format!("{{\"data\":{{{}\"b\":2}}}}", "\"a\":1,".repeat(300_000)).into_bytes()),
+        ("application/yaml", bomb.into_bytes()),
+    ];
+    let mut sent = tokio::task::JoinSet::new();
+    for (media_type, body) in bodies.iter().cycle().take(64) {
+        let request = http::Request::post("/api/v1/namespaces/default/configmaps").header("content-type", *media_type);
+        let (client, request) = (client.clone(), request.body(body.clone()).unwrap());
+        sent.spawn(async move { client.request::<serde_json::Value>(request).await.is_ok() });
+        if sent.len() >= 8 {
+            assert!(!sent.join_next().await.unwrap().unwrap(), "a bomb is refused");
+        }
+    }
+    while let Some(taken) = sent.join_next().await {
+        assert!(!taken.unwrap(), "a bomb is refused");
+    }
+    if let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) {
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let peak = peak.expect("the kernel tells the peak") / 1024;
+        println!("at most {peak} MiB were in use");
+        assert!(peak <= MEBIBYTES_MAX, "{peak} MiB");
+    }
+    process::stop(&spec.directory).await.unwrap();
 }

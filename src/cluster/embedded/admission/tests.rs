@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::schema::{self, Kind};
@@ -82,5 +83,86 @@ fn images_without_a_tag_are_always_pulled() {
 fn quantities_compare() {
     for (small, large) in [("1Mi", "2Mi"), ("100m", "1"), ("1k", "1Ki"), ("0.5", "600m")] {
         assert!(pod::quantity(&small.into()) < pod::quantity(&large.into()), "{small} {large}");
+    }
+}
+
+/// The largest object of each kind that was accepted.
+fn everything() -> &'static [Value] {
+    static EVERYTHING: std::sync::OnceLock<Vec<Value>> = std::sync::OnceLock::new();
+    EVERYTHING.get_or_init(read_everything)
+}
+
+fn read_everything() -> Vec<Value> {
+    let kinds = [
+        "Deployment",
+        "ReplicaSet",
+        "Pod",
+        "Service",
+        "Secret",
+        "ConfigMap",
+        "Endpoints",
+        "EndpointSlice",
+        "Node",
+        "Event",
+    ];
+    let lines = include_str!("../../../../tests/golden/exactness/admission.jsonl").lines();
+    let mut largest: Vec<Value> = Vec::new();
+    for line in lines {
+        let recorded: Value = serde_json::from_str(line).expect("recorded JSON");
+        let body = &recorded["body"];
+        if recorded["status"] == 201 && kinds.iter().any(|kind| body["kind"] == *kind) {
+            largest.push(body.clone());
+        }
+    }
+    largest.sort_by_key(|body| std::cmp::Reverse(body.to_string().len()));
+    kinds.iter().filter_map(|kind| largest.iter().find(|body| body["kind"] == *kind).cloned()).collect()
+}
+
+/// Replaces the value at a place, the places counted as they come.
+fn replace(value: &mut Value, place: &mut usize, with: &Value) -> bool {
+    if *place == 0 {
+        *value = with.clone();
+        return true;
+    }
+    *place -= 1;
+    match value {
+        Value::Object(map) => map.values_mut().any(|child| replace(child, place, with)),
+        Value::Array(items) => items.iter_mut().any(|child| replace(child, place, with)),
+        _ => false,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Sound objects with something else at a few places: what has the right types is defaulted, validated and warned
+    /// of, whatever it says.
+    #[test]
+    fn no_object_panics(
+        which in 0..10_usize,
+        places in proptest::collection::vec((0..120_usize, 0..14_usize), 1..4),
+        text in "\\PC{0,12}",
+        number in any::<i64>(),
+    ) {
+        let originals = everything();
+        let original = &originals[which % originals.len()];
+        let kind = schema::by_kind(original["apiVersion"].as_str().unwrap(), original["kind"].as_str().unwrap()).unwrap();
+        let replacements = [
+            Value::Null, json!({}), json!([]), json!([{}]), json!(""), json!(text), json!([text.clone()]),
+            json!({ text.clone(): text.clone() }), json!(number), json!(0), json!(-1), json!("150%"), json!("1e3"), json!(true),
+        ];
+        let mut object = original.clone();
+        for (place, with) in places {
+            replace(&mut object, &mut place.clone(), &replacements[with]);
+        }
+        let mistyped = |error: &schema::StructureError| matches!(error, schema::StructureError::Mistyped { .. });
+        if !object.is_object() || schema::check_structure(kind, &object).iter().any(mistyped) {
+            return Ok(());
+        }
+        schema::prune_unknown(kind, &mut object);
+        set_defaults(kind, &mut object);
+        let _ = validate_create(kind, &object);
+        let _ = validate_update(kind, &object, original);
+        let _ = (warnings(kind, &object), repeated_owners(&object), validate_status(kind, &object));
     }
 }

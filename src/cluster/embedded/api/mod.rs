@@ -17,6 +17,8 @@ mod list;
 mod negotiate;
 mod objects;
 mod openapi;
+#[cfg(test)]
+mod parser_tests;
 mod pods;
 mod query;
 mod remote;

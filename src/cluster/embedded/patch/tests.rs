@@ -146,3 +146,25 @@ proptest! {
         let _ = merge_patch(&document, &patch);
     }
 }
+
+proptest! {
+    /// RFC 7386: a merge patch that was applied changes nothing when it is applied again, and nulls are nowhere.
+    #[test]
+    fn a_merge_patch_holds(document in arbitrary_json(), patch in arbitrary_json()) {
+        let once = merge_patch(&document, &patch);
+        prop_assert_eq!(&merge_patch(&once, &patch), &once);
+    }
+
+    /// What is put at a path is found there, and taken away again leaves the rest.
+    #[test]
+    fn a_json_patch_adds_and_removes(document in arbitrary_json(), name in "[a-z~/]{1,8}", value in arbitrary_json()) {
+        let mut document = document;
+        let Some(map) = document.as_object_mut() else { return Ok(()) };
+        map.remove(&name);
+        let path = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let added = json_patch(&document, &json!([{"op": "add", "path": path, "value": value}])).expect("fits");
+        prop_assert_eq!(added.get(&name), Some(&value));
+        let removed = json_patch(&added, &json!([{"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}]));
+        prop_assert_eq!(removed.expect("fits"), document);
+    }
+}
