@@ -135,6 +135,11 @@ pub struct StartArgs {
     /// The workspace's directory
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub cluster: SandboxArgs,
+    /// Also write the kind cluster's context into your own kubeconfig
+    #[arg(long)]
+    pub export_kubeconfig: bool,
     /// Play every step by its solution, without asking; exit 0 only if every check passed
     #[arg(long)]
     pub autoplay: bool,
@@ -163,6 +168,23 @@ impl Sandbox {
             Self::Existing => "existing",
         }
     }
+}
+
+/// What a sandbox that is not built in needs to be told.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct SandboxArgs {
+    /// The node image of a kind cluster
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// A kind cluster's nodes beside the control plane
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub workers: Option<u8>,
+    /// The context in your kubeconfig that leads to a cluster that exists
+    #[arg(long, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// The registry that a cluster that exists pulls images from, and that you can push to
+    #[arg(long, value_name = "HOST:PORT")]
+    pub registry: Option<String>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -343,6 +365,11 @@ pub struct AuthorTestArgs {
     /// Where the cluster comes from
     #[arg(long, value_enum)]
     pub sandbox: Option<Sandbox>,
+    #[command(flatten)]
+    pub cluster: SandboxArgs,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
     /// How many sessions share the work; without it as many as pay
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub jobs: Option<u8>,
@@ -411,6 +438,12 @@ pub struct ClusterStartArgs {
     /// Where the cluster comes from
     #[arg(long, value_enum)]
     pub sandbox: Option<Sandbox>,
+    /// The node image of a kind cluster
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// A kind cluster's nodes beside the control plane
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub workers: Option<u8>,
     #[command(flatten)]
     pub name: ClusterNameArgs,
 }

@@ -67,6 +67,14 @@ pub enum Fault {
     /// The cluster does not answer.
     #[error("kubernetes cluster unreachable: {0}")]
     Unreachable(String),
+    /// The Docker engine, which builds images for a real cluster, does not answer.
+    #[error("cannot build images: {message}")]
+    Engine {
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The registry refused or does not answer.
     #[error("{0}")]
     Registry(String),
@@ -118,6 +126,7 @@ impl Explain for Fault {
             Self::Unsupported { .. } => {
                 Some("the real werf does: install it and start the course with `tutorial start --sandbox kind`".into())
             }
+            Self::Engine { hint, .. } => hint.clone(),
             Self::Unreachable(_) => Some("`tutorial cluster status` says whether the sandbox is running".into()),
             _ => None,
         }

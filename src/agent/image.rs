@@ -18,6 +18,9 @@ use super::values::WERF_VERSION;
 /// The label that names the base image, whose files the layers do not hold.
 pub const BASE_LABEL: &str = "dev.tutorial.base";
 
+/// What the Dockerfile is called in the archive that an engine builds from: no file of a learner's.
+pub const DOCKERFILE: &str = ".tutorial.Dockerfile";
+
 /// An image as the commit says it is to be.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -25,6 +28,9 @@ pub struct Plan {
     pub name: String,
     /// The Dockerfile.
     pub dockerfile: Dockerfile,
+    /// The build's arguments, from `werf.yaml`.
+    pub arguments: BTreeMap<String, String>,
+    text: String,
     context: String,
     ignored: Patterns,
 }
@@ -76,7 +82,8 @@ impl Plan {
         let ignored =
             repository.read_text(&ignore_path).map_or_else(|_| Patterns::default(), |text| Patterns::parse(&text));
         let dockerfile = dockerfile::parse(&text, &image.arguments).within(outer)?;
-        Ok(Self { name: image.name.clone(), dockerfile, context, ignored })
+        let arguments = image.arguments.clone();
+        Ok(Self { name: image.name.clone(), dockerfile, arguments, text, context, ignored })
     }
 
     /// Gathers the files that the image copies.
@@ -123,6 +130,34 @@ impl Plan {
             )));
         }
         Ok(Layers { digest, files })
+    }
+
+    /// What an engine builds the image from: the context's files as they are in the commit, and the Dockerfile.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn archive(&self, repository: &Repository) -> Result<Vec<u8>, Fault> {
+        let mut files = BTreeMap::new();
+        for full in repository.paths() {
+            let Some(path) = self.inside(full).filter(|path| !self.ignored.matches(path)) else { continue };
+            let mode = if repository.is_executable(full) { 0o755 } else { 0o644 };
+            let entry = Entry { content: repository.read(full)?, mode, symlink: repository.is_symlink(full) };
+            files.insert(path.to_owned(), entry);
+        }
+        let entry = Entry { content: self.text.clone().into_bytes(), mode: 0o644, symlink: false };
+        files.insert(DOCKERFILE.to_owned(), entry);
+        archive(&files).map_err(|source| Fault::File { path: "context".into(), source })
+    }
+
+    /// What werf says of an image on its labels.
+    pub fn labels<'a>(&'a self, layers: &'a Layers, project: &'a str, commit: &'a str) -> BTreeMap<&'a str, &'a str> {
+        BTreeMap::from([
+            ("werf", project),
+            ("werf-image", self.name.as_str()),
+            ("werf-version", WERF_VERSION),
+            ("werf-stage-digest", layers.digest.as_str()),
+            ("werf-project-repo-commit", commit),
+        ])
     }
 
     /// Whether a path of the project goes into the image, or would if it were committed.
@@ -179,15 +214,8 @@ impl Plan {
         let diff_id = format!("sha256:{}", hex(&Sha256::digest(&tar)));
         let layer = gzip(&tar).map_err(|source| Fault::File { path: "layer".into(), source })?;
         let mut config = self.container_config();
-        let labels = [
-            (BASE_LABEL, self.dockerfile.base.as_str()),
-            ("werf", project),
-            ("werf-image", self.name.as_str()),
-            ("werf-version", WERF_VERSION),
-            ("werf-stage-digest", layers.digest.as_str()),
-            ("werf-project-repo-commit", commit),
-        ];
-        for (key, value) in labels {
+        config["Labels"][BASE_LABEL] = self.dockerfile.base.as_str().into();
+        for (key, value) in self.labels(layers, project, commit) {
             config["Labels"][key] = value.into();
         }
         let history: Vec<Value> = self
@@ -245,27 +273,31 @@ impl Plan {
 }
 
 impl Layers {
-    /// A tar whose bytes depend on the files alone.
     fn tar(&self) -> std::io::Result<Vec<u8>> {
-        let mut builder = tar::Builder::new(Vec::new());
-        let mut directories = BTreeSet::new();
-        for (path, entry) in &self.files {
-            for (at, _) in path.match_indices('/') {
-                if directories.insert(path[..at].to_owned()) {
-                    let mut header = header(tar::EntryType::Directory, 0o755, 0);
-                    builder.append_data(&mut header, format!("{}/", &path[..at]), std::io::empty())?;
-                }
-            }
-            if entry.symlink {
-                let mut header = header(tar::EntryType::Symlink, 0o777, 0);
-                builder.append_link(&mut header, path, String::from_utf8_lossy(&entry.content).as_ref())?;
-            } else {
-                let mut header = header(tar::EntryType::Regular, entry.mode, entry.content.len() as u64);
-                builder.append_data(&mut header, path, entry.content.as_slice())?;
+        archive(&self.files)
+    }
+}
+
+/// A tar whose bytes depend on the files alone.
+fn archive(files: &BTreeMap<String, Entry>) -> std::io::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut directories = BTreeSet::new();
+    for (path, entry) in files {
+        for (at, _) in path.match_indices('/') {
+            if directories.insert(path[..at].to_owned()) {
+                let mut header = header(tar::EntryType::Directory, 0o755, 0);
+                builder.append_data(&mut header, format!("{}/", &path[..at]), std::io::empty())?;
             }
         }
-        builder.into_inner()
+        if entry.symlink {
+            let mut header = header(tar::EntryType::Symlink, 0o777, 0);
+            builder.append_link(&mut header, path, String::from_utf8_lossy(&entry.content).as_ref())?;
+        } else {
+            let mut header = header(tar::EntryType::Regular, entry.mode, entry.content.len() as u64);
+            builder.append_data(&mut header, path, entry.content.as_slice())?;
+        }
     }
+    builder.into_inner()
 }
 
 fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {

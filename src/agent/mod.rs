@@ -5,6 +5,7 @@
 //! `deploy` and `track` carry out. What the real werf prints is recorded in `tests/golden/werf`; the tests compare.
 
 mod arguments;
+mod build;
 mod chart;
 mod cluster;
 mod commands;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::arguments::Options;
+use super::build::{Order, build_and_push};
 use super::configuration::{self, Configuration, FILE_NAMES};
 use super::fault::{Context, Fault};
 use super::image::{Layers, Plan};
@@ -168,11 +169,27 @@ impl Project {
         }
         let now = jiff::Timestamp::now();
         let tag = format!("{}-{}", layers.digest, now.as_millisecond());
-        let image = plan.pack(layers, &self.configuration.project, &self.repository.commit.hash, &now.to_string())?;
+        let (project, commit) = (&self.configuration.project, &self.repository.commit.hash);
         let store = format!("Store stage into {}", registry.address);
-        frame.line(&format!("│ ┌ {store}"));
-        let pushing = Instant::now();
-        registry.push(&tag, &image).await?;
+        let pushing = if registry.is_embedded().await? {
+            let image = plan.pack(layers, project, commit, &now.to_string())?;
+            frame.line(&format!("│ ┌ {store}"));
+            let pushing = Instant::now();
+            registry.push(&tag, &image).await?;
+            pushing
+        } else {
+            let order = Order {
+                repository: &registry.address,
+                tag: &tag,
+                context: plan.archive(&self.repository)?,
+                labels: plan.labels(layers, project, commit),
+                arguments: &plan.arguments,
+            };
+            let pushing = Instant::now();
+            build_and_push(order, |line| frame.line(&format!("│ {stage}  {line}"))).await?;
+            frame.line(&format!("│ ┌ {store}"));
+            pushing
+        };
         frame.line(&format!("│ └ {store} ({:.2} seconds)", pushing.elapsed().as_secs_f64()));
         let stored = registry.image(&tag).await?;
         frame.line("├ Info");

@@ -18,6 +18,9 @@ const ACCEPTED: &str =
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
+/// The header by which the embedded sandbox's registry tells itself from others.
+const EMBEDDED: &str = "tutorial-embedded";
+
 /// The longest answer that is read, in bytes.
 const ANSWER_SIZE_MAX: usize = 64 * 1024 * 1024;
 
@@ -60,6 +63,16 @@ impl Registry {
             .ok_or_else(|| Fault::Usage(format!("bad --repo={address}: expected HOST:PORT/NAME")))?;
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Ok(Self { client, address: address.trim_end_matches('/').into(), host: host.into(), path: path.into() })
+    }
+
+    /// Whether it is the one of an embedded sandbox, which has the base images' files and needs none pushed.
+    ///
+    /// # Errors
+    /// The registry does not answer.
+    pub async fn is_embedded(&self) -> Result<bool, Fault> {
+        let request = self.request(Method::GET, "/v2/", None, Bytes::new())?;
+        let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
+        Ok(response.headers().contains_key(EMBEDDED))
     }
 
     /// All tags; none where the repository does not exist yet.

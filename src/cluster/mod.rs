@@ -1,13 +1,23 @@
 //! The sandbox cluster: embedded, kind or one that exists. The rest of the program gets a connection,
 //! the environments' URLs and a registry, and cannot tell the clusters apart.
 
+mod access;
 pub mod embedded;
+mod error;
+pub mod existing;
+pub mod export;
 pub mod kind;
 pub mod reader;
 mod request;
+pub mod snapshot;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use embedded::process;
+pub use error::ClusterError;
+use existing::ExistingSpec;
+use kind::KindSpec;
 
 /// What a sandbox is asked to be.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -31,10 +41,189 @@ pub struct Connection {
     pub kubeconfig_readonly: PathBuf,
     /// `localhost:5001`: where images are pushed to and pulled from, without TLS.
     pub registry: String,
-    /// NodePort to the port that listens on 127.0.0.1 for it.
+    /// Where NodePorts are reached: this machine, but for a cluster that exists elsewhere.
+    #[serde(default = "this_machine")]
+    pub host: String,
+    /// NodePort to the port that listens on `host` for it.
     pub node_ports: BTreeMap<u16, u16>,
     /// `embedded`, `kind` or `existing`.
     pub kind: String,
     /// The version that the cluster says it is, `v1.34.2+tutorial`.
     pub version: String,
+}
+
+/// The usual [`Connection::host`].
+pub fn this_machine() -> String {
+    "localhost".to_owned()
+}
+
+/// One of the sandboxes, whether it is there or not.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Cluster {
+    Embedded(ClusterSpec),
+    Kind(KindSpec),
+    Existing(ExistingSpec),
+}
+
+/// Who is told what goes on while a sandbox is brought up.
+pub type Told<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// How a sandbox is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// It answers; says by whom it is served.
+    Running { connection: Connection, served: String },
+    /// It does not; says what is known of it.
+    NotRunning(String),
+}
+
+/// Says in a cluster's directory what it is, where it is not an embedded one.
+const CLUSTER_FILE: &str = "cluster.json";
+
+impl Cluster {
+    /// The cluster that a directory belongs to: what was noted there, else the embedded one of this name.
+    pub fn found_in(directory: &Path, name: &str, time_factor: f64) -> Self {
+        let noted = || serde_json::from_slice(&std::fs::read(directory.join(CLUSTER_FILE)).ok()?).ok();
+        noted().unwrap_or_else(|| {
+            let (name, directory) = (name.to_owned(), directory.to_owned());
+            Self::Embedded(ClusterSpec { name, directory, node_ports: Vec::new(), time_factor })
+        })
+    }
+
+    /// Whether its directory says that it has been begun.
+    pub fn is_noted(directory: &Path) -> bool {
+        directory.join(CLUSTER_FILE).is_file()
+    }
+
+    /// `embedded`, `kind` or `existing`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "embedded",
+            Self::Kind(_) => "kind",
+            Self::Existing(_) => "existing",
+        }
+    }
+
+    /// Where what belongs to it lies.
+    pub fn directory(&self) -> &Path {
+        match self {
+            Self::Embedded(spec) => &spec.directory,
+            Self::Kind(spec) => &spec.directory,
+            Self::Existing(spec) => &spec.directory,
+        }
+    }
+
+    /// Makes or starts it, and returns when it answers; at once where it does. What a run that was interrupted left is
+    /// finished. `program` is this binary.
+    pub async fn ensure_running(&self, program: &Path, told: Told<'_>) -> Result<Connection, ClusterError> {
+        if !matches!(self, Self::Embedded(_)) {
+            self.note()?;
+        }
+        Ok(match self {
+            Self::Embedded(spec) => process::ensure_running(spec, program).await?,
+            Self::Kind(spec) => kind::ensure_running(spec, &|progress| told(progress.to_string())).await?,
+            Self::Existing(spec) => existing::ensure(spec).await?,
+        })
+    }
+
+    /// Before anything is made: whoever removes the directory has to know what belongs to it.
+    fn note(&self) -> Result<(), ClusterError> {
+        let path = self.directory().join(CLUSTER_FILE);
+        let text = serde_json::to_string_pretty(self).expect("plain data with string keys");
+        if std::fs::read_to_string(&path).is_ok_and(|noted| noted == text) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(self.directory())
+            .map_err(|source| ClusterError::Write { path: path.clone(), source })?;
+        reader::write(&path, &text)
+            .map_err(|error| ClusterError::Write { path, source: std::io::Error::other(error.to_string()) })
+    }
+
+    /// What is known of it without asking it, from this or an earlier run.
+    pub fn known(&self) -> Option<Connection> {
+        let file = self.directory().join("connection.json");
+        serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+    }
+
+    /// Whether it answers now.
+    pub async fn status(&self) -> Status {
+        match self {
+            Self::Embedded(spec) => match process::status(&spec.directory) {
+                process::Status::Running { process, version, connection } => {
+                    Status::Running { connection, served: format!("served by tutorial {version}, process {process}") }
+                }
+                process::Status::Stopped => Status::NotRunning("not running".into()),
+            },
+            Self::Kind(spec) => match kind::status(spec).await {
+                kind::Status::Running(connection) => {
+                    Status::Running { connection, served: format!("the kind cluster `{}`", spec.name) }
+                }
+                kind::Status::Silent => Status::NotRunning("its nodes run, and it does not answer".into()),
+                kind::Status::Stopped => Status::NotRunning("not running".into()),
+                kind::Status::Unfinished => Status::NotRunning("not finished".into()),
+                kind::Status::Absent => Status::NotRunning("not there".into()),
+                kind::Status::Unknown(why) => Status::NotRunning(why),
+            },
+            Self::Existing(spec) => match existing::ensure(spec).await {
+                Ok(connection) => {
+                    Status::Running { connection, served: format!("by the context `{}`", spec.context) }
+                }
+                Err(error) => Status::NotRunning(error.to_string()),
+            },
+        }
+    }
+
+    /// Ends it; what is in it stays. A cluster that was there before goes on.
+    pub async fn stop(&self) -> Result<(), ClusterError> {
+        match self {
+            Self::Embedded(spec) => Ok(process::stop(&spec.directory).await?),
+            Self::Kind(spec) => Ok(kind::stop(spec).await?),
+            Self::Existing(_) => Ok(()),
+        }
+    }
+
+    /// Removes all of it that is ours, outside of its directory.
+    pub async fn delete(&self) -> Result<(), ClusterError> {
+        match self {
+            Self::Embedded(spec) => Ok(process::stop(&spec.directory).await?),
+            Self::Kind(spec) => Ok(kind::delete(spec).await?),
+            Self::Existing(spec) => Ok(existing::remove(spec).await?),
+        }
+    }
+
+    /// What was done to make it, and what it says now.
+    pub async fn logs(&self) -> Result<String, ClusterError> {
+        match self {
+            Self::Kind(spec) => Ok(kind::logs(spec).await?),
+            Self::Embedded(_) | Self::Existing(_) => {
+                let path = self.directory().join("log");
+                std::fs::read_to_string(&path).map_err(|source| ClusterError::NoLog { path, source })
+            }
+        }
+    }
+
+    /// Keeps its state under a name; one that has the name already is replaced. It has to run.
+    pub async fn keep(&self, name: &str) -> Result<(), ClusterError> {
+        match self {
+            Self::Embedded(spec) => Ok(process::snapshot(&spec.directory, name).await?),
+            Self::Kind(_) | Self::Existing(_) => Ok(snapshot::keep(self.directory(), &self.scope(), name).await?),
+        }
+    }
+
+    /// Brings it to a state that was kept, in place. It has to run.
+    pub async fn restore(&self, name: &str) -> Result<(), ClusterError> {
+        match self {
+            Self::Embedded(spec) => Ok(process::restore(&spec.directory, name).await?),
+            Self::Kind(_) | Self::Existing(_) => Ok(snapshot::restore(self.directory(), &self.scope(), name).await?),
+        }
+    }
+
+    /// The namespaces whose objects are the course's.
+    fn scope(&self) -> snapshot::Scope {
+        match self {
+            Self::Existing(spec) => snapshot::Scope::Only(spec.namespaces.clone()),
+            Self::Embedded(_) | Self::Kind(_) => snapshot::Scope::AllButSystem,
+        }
+    }
 }

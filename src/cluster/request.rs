@@ -43,6 +43,10 @@ pub async fn create_as(
     send(client, http::Method::POST, path, "application/json", headers, Some(object)).await
 }
 
+pub async fn replace(client: &kube::Client, path: &str, object: &Value) -> Result<Value, kube::Error> {
+    send(client, http::Method::PUT, path, "application/json", &[], Some(object)).await
+}
+
 pub async fn merge(client: &kube::Client, path: &str, patch: &Value) -> Result<Value, kube::Error> {
     send(client, http::Method::PATCH, path, "application/merge-patch+json", &[], Some(patch)).await
 }

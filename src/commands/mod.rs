@@ -1,6 +1,7 @@
 //! One file per command; this one parses and dispatches.
 
 mod author;
+mod choose;
 mod cluster;
 mod cluster_serve;
 mod completions;

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use super::choose;
 use crate::args::{RemoveArgs, WorkspaceArgs};
-use crate::cluster::embedded::process;
+use crate::cluster::Cluster;
 use crate::error::{Exit, Failure};
 use crate::session::{Host, find_workspace};
 use crate::workspace::{WorkspaceError, locate};
 
 pub fn stop(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
     let workspace = find_workspace(host, arguments)?;
-    host.runtime.block_on(process::stop(&workspace.cluster()))?;
+    let cluster = Cluster::found_in(&workspace.cluster(), "tutorial", host.settings.time_factor);
+    host.runtime.block_on(cluster.stop())?;
     host.ui
         .say(&host.ui.conversation_style().commands("The sandbox has ended. `tutorial start` goes on where you were."));
     Ok(Exit::Done)
@@ -35,7 +37,8 @@ pub fn remove(host: &Host, arguments: &RemoveArgs) -> Result<Exit, Failure> {
             return Ok(Exit::NotYet);
         }
     }
-    host.runtime.block_on(process::stop(&workspace.cluster()))?;
+    let cluster = Cluster::found_in(&workspace.cluster(), "tutorial", host.settings.time_factor);
+    choose::delete(host, &cluster)?;
     for directory in [&repository, &ours] {
         remove_directory(directory)?;
     }

@@ -1,24 +1,42 @@
 //! `tutorial start`: begins a course or goes on where the learner was.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::args::{StartArgs, WorkspaceArgs};
+use super::choose;
+use crate::args::{Sandbox, StartArgs, WorkspaceArgs};
+use crate::cluster::{Cluster, export};
 use crate::course::CourseReference;
 use crate::error::{Exit, Failure};
-use crate::session::{Beginning, Host, Session, find_workspace, reference_of, sandbox, state};
+use crate::session::{Beginning, Host, Session, find_workspace, load_course, reference_of, state};
+use crate::workspace::progress::SandboxOptions;
 use crate::workspace::{environment, progress};
 
 /// The course of those who name none.
 const DEFAULT_COURSE: &str = "gitops-with-werf";
 
 pub fn run(host: &Host, arguments: &StartArgs) -> Result<Exit, Failure> {
-    let sandbox = arguments.sandbox.map(|sandbox| sandbox.name().to_owned());
-    if let Some(kind) = &sandbox {
-        sandbox::refuse_unready(kind)?;
-    }
     let (reference, directory) = which(host, arguments);
-    let (mut session, is_new) = Session::begin(host, &Beginning { reference, directory, sandbox })?;
+    let is_begun = is_begun(host, &reference, directory.as_deref());
+    let mut sandbox = arguments.sandbox;
+    if sandbox.is_none() && !is_begun && host.ui.is_interactive() && !arguments.yes && !arguments.autoplay {
+        sandbox = choose::ask(host)?;
+    }
+    let options = if is_begun && sandbox.is_none() {
+        SandboxOptions::default()
+    } else {
+        choose::options(host, &arguments.cluster, sandbox)?
+    };
+    if sandbox == Some(Sandbox::Existing) && !is_begun {
+        let course = load_course(host, &reference)?;
+        choose::confirm_existing(host, &options, &course.sandbox.project, arguments.yes)?;
+    }
+    let sandbox = sandbox.map(|sandbox| sandbox.name().to_owned());
+    let beginning = Beginning { reference, directory, sandbox, options };
+    let (mut session, is_new) = Session::begin(host, &beginning)?;
     session.sandbox.provision(host);
+    if arguments.export_kubeconfig {
+        export_kubeconfig(&mut session)?;
+    }
     if arguments.autoplay {
         session.autoplay()?;
     } else if host.ui.is_interactive() && !arguments.yes {
@@ -27,6 +45,33 @@ pub fn run(host: &Host, arguments: &StartArgs) -> Result<Exit, Failure> {
         print(&mut session)?;
     }
     Ok(Exit::Done)
+}
+
+/// Whether the course has been begun where it would be.
+fn is_begun(host: &Host, reference: &CourseReference, directory: Option<&Path>) -> bool {
+    let root = match (directory, reference) {
+        (Some(directory), _) => Some(host.current_directory.join(directory)),
+        (None, CourseReference::BuiltIn(id)) => Some(host.settings.home.join(id)),
+        (None, CourseReference::Directory(_)) => {
+            crate::course::examine(reference).course.map(|course| host.settings.home.join(course.id))
+        }
+    };
+    root.is_some_and(|root| progress::peek(&root).is_some())
+}
+
+/// Writes the kind cluster's context into the learner's own kubeconfig, which nothing else does.
+fn export_kubeconfig(session: &mut Session<'_>) -> Result<(), Failure> {
+    if !matches!(session.sandbox.cluster(), Cluster::Kind(_)) {
+        return Err(Failure::new("`--export-kubeconfig` goes with `--sandbox kind`").exit(Exit::Usage));
+    }
+    let host = session.host;
+    session.ready()?;
+    let Some(connection) = session.sandbox.known() else { return Ok(()) };
+    let file = choose::kubeconfigs(host).into_iter().next();
+    let file = file.ok_or_else(|| Failure::new("it is not known where your kubeconfig is: `HOME` is not set"))?;
+    let context = export::merge_into(&file, &connection.kubeconfig)?;
+    host.ui.say(&format!("Your kubeconfig {} has the context `{context}` now.", file.display()));
+    Ok(())
 }
 
 /// The course that is meant: the one that is named; else that of the workspace that is meant; else the one for

@@ -28,14 +28,13 @@ pub use host::Host;
 use sandbox::Sandbox;
 
 use crate::args::WorkspaceArgs;
-use crate::cluster::ClusterSpec;
 use crate::course::model::{Course, Source};
 use crate::course::{self, CourseReference, Variables};
 use crate::error::{Exit, Failure};
 use crate::workspace::environment::{self, Facts, GitFacts};
 use crate::workspace::journal::Journal;
 use crate::workspace::lock::WriterLock;
-use crate::workspace::progress::{self, Loaded, Progress};
+use crate::workspace::progress::{self, Loaded, Progress, SandboxOptions};
 use crate::workspace::{Workspace, locate};
 
 /// How long a command waits for another that writes.
@@ -62,6 +61,8 @@ pub struct Beginning {
     pub directory: Option<PathBuf>,
     /// Named on the command line; else what the workspace has, else the embedded one.
     pub sandbox: Option<String>,
+    /// What else is said of it; counts where the course is begun.
+    pub options: SandboxOptions,
 }
 
 impl<'h> Session<'h> {
@@ -108,7 +109,10 @@ impl<'h> Session<'h> {
                 let first = state::places(&course).next().map(|place| place.id().to_owned());
                 let first = first.ok_or_else(|| Failure::new("the course has no step").exit(Exit::Broken))?;
                 let sandbox = beginning.sandbox.as_deref().unwrap_or("embedded");
-                Progress::new(&course.id, &source_of(&course), &course.repository, sandbox, &first)
+                let mut progress =
+                    Progress::new(&course.id, &source_of(&course), &course.repository, sandbox, &first);
+                progress.sandbox_options = beginning.options.clone();
+                progress
             }
         };
         if let Some(asked) = beginning.sandbox.as_deref().filter(|asked| *asked != progress.sandbox) {
@@ -117,7 +121,6 @@ impl<'h> Session<'h> {
                 .hint("name another directory with `--dir`, or `tutorial remove` this one first")
                 .exit(Exit::Usage));
         }
-        sandbox::refuse_unready(&progress.sandbox)?;
         let mut session = Self::assemble(host, course, workspace, progress);
         session.settle()?;
         if is_new {
@@ -129,13 +132,8 @@ impl<'h> Session<'h> {
     }
 
     fn assemble(host: &'h Host, course: Course, workspace: Workspace, progress: Progress) -> Self {
-        let spec = ClusterSpec {
-            name: format!("tutorial-{}", course.id),
-            directory: workspace.cluster(),
-            node_ports: course.sandbox.environments.values().copied().collect(),
-            time_factor: host.settings.time_factor,
-        };
-        Self { host, course, workspace, progress, sandbox: Sandbox::new(spec), git: None, ran: None }
+        let cluster = sandbox::cluster_of(host, &course, &workspace, &progress);
+        Self { host, course, workspace, progress, sandbox: Sandbox::new(cluster), git: None, ran: None }
     }
 
     /// Brings the workspace in order: a restore that was killed is finished, the course's files and programs are
@@ -170,8 +168,11 @@ impl<'h> Session<'h> {
 
     fn program_names(&self) -> Vec<&'static str> {
         let path = self.host.environment.get("PATH").map_or("", String::as_str);
-        let has_kubectl = environment::is_installed("kubectl", path, &self.workspace.bin());
-        if has_kubectl { vec!["tutorial", "werf"] } else { vec!["tutorial", "werf", "kubectl"] }
+        let is_installed = |name: &str| environment::is_installed(name, path, &self.workspace.bin());
+        // The embedded sandbox does not build images, so the real werf could not work with it.
+        let has_werf = self.progress.sandbox != "embedded" && is_installed("werf");
+        let ours = [("tutorial", true), ("werf", !has_werf), ("kubectl", !is_installed("kubectl"))];
+        ours.into_iter().filter(|(_, is_ours)| *is_ours).map(|(name, _)| name).collect()
     }
 
     /// Takes the lock and reads the progress anew: another command may have written since.
@@ -216,7 +217,7 @@ impl<'h> Session<'h> {
             variables.set(format!("NODE_PORT_{suffix}"), node_port.to_string());
             if let Some(connection) = &connection {
                 let port = connection.node_ports.get(node_port).unwrap_or(node_port);
-                variables.set(format!("URL_{suffix}"), format!("http://localhost:{port}"));
+                variables.set(format!("URL_{suffix}"), format!("http://{}:{port}", connection.host));
             }
         }
         for (name, value) in &self.course.variables {

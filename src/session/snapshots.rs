@@ -1,9 +1,7 @@
 //! Git and cluster together: kept at a step's start and before every change for the learner, put back as one.
 
-use std::path::Path;
-
 use super::{Host, Session, state};
-use crate::cluster::embedded::process::{self, ProcessError};
+use crate::cluster::{Cluster, ClusterError};
 use crate::error::Failure;
 use crate::workspace::WorkspaceError;
 use crate::workspace::journal::Journal;
@@ -24,15 +22,15 @@ impl Session<'_> {
     /// Keeps git and cluster as they are now. The caller holds the lock and the sandbox answers.
     pub fn keep(&mut self, name: &str, durability: Durability) -> Result<(), Failure> {
         let store = SnapshotStore::of(&self.workspace);
-        self.ask_sandbox(&async |directory| process::snapshot(directory, name).await)?;
+        self.ask_sandbox(&async |cluster| cluster.keep(name).await)?;
         snapshot::capture(&store, &self.workspace.repository(), name, durability)?;
         Ok(self.progress.write(&store.path(name).join("progress.json"))?)
     }
 
     /// Asks the sandbox for something; one that ended a moment ago is brought up and asked again.
-    fn ask_sandbox(&mut self, ask: &impl AsyncFn(&Path) -> Result<(), ProcessError>) -> Result<(), Failure> {
-        let directory = self.sandbox.spec().directory.clone();
-        let ask = || self.host.runtime.block_on(ask(&directory));
+    fn ask_sandbox(&mut self, ask: &impl AsyncFn(&Cluster) -> Result<(), ClusterError>) -> Result<(), Failure> {
+        let cluster = self.sandbox.cluster().clone();
+        let ask = || self.host.runtime.block_on(ask(&cluster));
         if ask().is_ok() {
             return Ok(());
         }
@@ -80,7 +78,7 @@ impl Session<'_> {
         journal.finish_files(&self.workspace)?;
         self.progress = journal.progress.clone();
         if journal.cluster_pending {
-            self.ask_sandbox(&async |directory| process::restore(directory, &journal.snapshot).await)?;
+            self.ask_sandbox(&async |cluster| cluster.restore(&journal.snapshot).await)?;
         }
         Ok(journal.end(&self.workspace)?)
     }

@@ -22,6 +22,9 @@ pub struct Progress {
     pub repository: String,
     /// `embedded`, `kind` or `existing`.
     pub sandbox: String,
+    /// What else was said of the sandbox when the course was begun.
+    #[serde(default)]
+    pub sandbox_options: SandboxOptions,
     /// The step that the learner stands at.
     pub current: String,
     /// By step id, only those that something is known of.
@@ -39,6 +42,29 @@ pub struct Progress {
     /// Milliseconds since 1970 of the last change; of two, the later one is greater.
     #[serde(default)]
     pub changed: i64,
+}
+
+/// What a sandbox that is not built in needs to be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxOptions {
+    /// The cluster's name; else it follows from the course.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A kind cluster's node image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// A kind cluster's nodes beside the control plane.
+    #[serde(default)]
+    pub workers: u8,
+    /// The context that leads to a cluster that exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The registry that such a cluster pulls from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// Where that context was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kubeconfigs: Vec<PathBuf>,
 }
 
 /// What is known of one step.
@@ -99,6 +125,7 @@ impl Progress {
             source: source.to_owned(),
             repository: repository.to_owned(),
             sandbox: sandbox.to_owned(),
+            sandbox_options: SandboxOptions::default(),
             current: first_step.to_owned(),
             steps: BTreeMap::new(),
             variables: BTreeMap::new(),

@@ -52,7 +52,7 @@ use seen::Seen;
 use site::Site;
 
 /// What a kind cluster is asked to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KindSpec {
     /// The cluster's name, by which kind's own commands know it.
     pub name: String,

@@ -422,6 +422,7 @@ async fn give_access(
         kubeconfig: site.files.path(KUBECONFIG),
         kubeconfig_readonly: site.files.path(KUBECONFIG_READONLY),
         registry: registry.address(),
+        host: crate::cluster::this_machine(),
         node_ports,
         kind: "kind".into(),
         version,

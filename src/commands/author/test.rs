@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::super::choose;
 use super::reference;
 use crate::args::AuthorTestArgs;
-use crate::cluster::embedded::process;
+use crate::cluster::Cluster;
 use crate::course::{Course, CourseReference, Severity, examine};
 use crate::error::{Exit, Failure};
 use crate::session::prove::{Findings, Share};
-use crate::session::{Beginning, Host, Session, sandbox, state};
+use crate::session::{Beginning, Host, Session, state};
+use crate::workspace::progress::SandboxOptions;
 
 /// More sessions at once do not make it quicker: each needs a core, and applies every solution.
 const SESSIONS_MAX: usize = 4;
@@ -22,8 +24,10 @@ const ANSWERS_PER_SESSION: usize = 8;
 
 pub fn run(host: &Host, arguments: &AuthorTestArgs) -> Result<Exit, Failure> {
     let sandbox = arguments.sandbox.map_or("embedded", crate::args::Sandbox::name);
-    sandbox::refuse_unready(sandbox)?;
-    remove_leftovers();
+    let mut options = choose::options(host, &arguments.cluster, arguments.sandbox)?;
+    // Not the name of the learner's own cluster.
+    options.name = Some(format!("{CLUSTER}{}", std::process::id()));
+    remove_leftovers(host);
     let mut outcomes = Vec::new();
     for argument in &arguments.courses {
         let reference = reference(host, argument);
@@ -35,7 +39,10 @@ pub fn run(host: &Host, arguments: &AuthorTestArgs) -> Result<Exit, Failure> {
             let missing = examination.diagnostics.is_about_what_is_missing();
             return Ok(if missing { Exit::Usage } else { Exit::Broken });
         };
-        outcomes.push(test(host, arguments, &reference, &course, sandbox)?);
+        if arguments.sandbox == Some(crate::args::Sandbox::Existing) {
+            choose::confirm_existing(host, &options, &course.sandbox.project, arguments.yes)?;
+        }
+        outcomes.push(test(host, arguments, &reference, &course, sandbox, &options)?);
     }
     if arguments.json {
         host.ui.line(&format!("{:#}", to_json(&outcomes, sandbox)));
@@ -93,6 +100,7 @@ fn test(
     reference: &CourseReference,
     course: &Course,
     sandbox: &str,
+    options: &SandboxOptions,
 ) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let resets = sandbox == "embedded";
@@ -105,8 +113,12 @@ fn test(
         for index in 0..sessions {
             let (sender, share) = (sender.clone(), Share { index, of: sessions, resets });
             let directory = home.path().join(format!("session-{index}"));
-            let beginning =
-                Beginning { reference: absolute(host, reference), directory: None, sandbox: Some(sandbox.to_owned()) };
+            let beginning = Beginning {
+                reference: absolute(host, reference),
+                directory: None,
+                sandbox: Some(sandbox.to_owned()),
+                options: options.clone(),
+            };
             scope.spawn(move || play(host, &directory, &beginning, share, &sender));
         }
         drop(sender);
@@ -148,8 +160,8 @@ fn play(host: &Host, directory: &Path, beginning: &Beginning, share: Share, word
         let played = session.prove(share, |findings| {
             let _ = words.send(Word::Found(findings));
         });
-        let stopped = own.runtime.block_on(process::stop(&session.workspace.cluster()));
-        played.and(stopped.map_err(Failure::from))
+        let removed = own.runtime.block_on(session.sandbox.cluster().delete());
+        played.and(removed.map_err(Failure::from))
     })();
     if let Err(failure) = outcome {
         let _ = words.send(Word::Failed(failure));
@@ -230,6 +242,8 @@ fn never_failing(course: &Course, findings: &Findings) -> Vec<String> {
 }
 
 const SCRATCH: &str = "tutorial-author-test-";
+/// What a kind cluster is called that is there for a test only; the process's number follows.
+const CLUSTER: &str = "tutorial-test-";
 
 /// A directory for the sessions, which bears this process's number.
 fn scratch_directory() -> Result<tempfile::TempDir, Failure> {
@@ -240,15 +254,27 @@ fn scratch_directory() -> Result<tempfile::TempDir, Failure> {
         .map_err(|error| Failure::new("there is no room for the test's workspaces").caused_by(error))
 }
 
-/// Removes what tests left that were killed; their sandboxes end when their workspaces vanish.
-fn remove_leftovers() {
+/// Removes what tests left that were killed; embedded sandboxes end when their workspaces vanish, others are deleted.
+fn remove_leftovers(host: &Host) {
     let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().filter_map(Result::ok);
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
         if owner(&name).is_some_and(|owner| !is_running(owner)) {
+            for directory in clusters(&entry.path()) {
+                let _ = host.runtime.block_on(Cluster::found_in(&directory, &name, 1.0).delete());
+            }
             let _ = std::fs::remove_dir_all::<PathBuf>(entry.path());
         }
     }
+}
+
+/// Where a scratch directory's sandboxes lie that are not embedded: `session-0/COURSE/.tutorial/cluster`.
+fn clusters(scratch: &Path) -> Vec<PathBuf> {
+    let inside = |directory: &Path| {
+        std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let workspaces = inside(scratch).into_iter().flat_map(|session| inside(&session));
+    workspaces.map(|root| root.join(".tutorial/cluster")).filter(|directory| Cluster::is_noted(directory)).collect()
 }
 
 /// The process that a scratch directory belongs to.

@@ -144,6 +144,7 @@ fn write_connection(
         kubeconfig: files.path("kubeconfig"),
         kubeconfig_readonly: files.path("kubeconfig-readonly"),
         registry: format!("localhost:{}", identity.registry_port),
+        host: crate::cluster::this_machine(),
         node_ports: identity.node_ports.clone(),
         kind: "embedded".into(),
         version: "v1.34.2+tutorial".into(),

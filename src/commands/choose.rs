@@ -1,0 +1,122 @@
+//! Which sandbox a course is begun on: what was named, else what the learner chooses where Docker answers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::args::{Sandbox, SandboxArgs};
+use crate::cluster::{Cluster, existing, export};
+use crate::engine;
+use crate::error::{Exit, Failure};
+use crate::session::Host;
+use crate::ui::Choice;
+use crate::workspace::progress::SandboxOptions;
+
+/// How long a learner waits for an engine that may not be there.
+const ENGINE_TIME_MAX: Duration = Duration::from_millis(800);
+
+/// What the command line says beside the sandbox's kind.
+pub fn options(host: &Host, arguments: &SandboxArgs, sandbox: Option<Sandbox>) -> Result<SandboxOptions, Failure> {
+    let only = |flag: &str, kind: Sandbox| {
+        Err(Failure::new(format!("`{flag}` goes with `--sandbox {}`", kind.name())).exit(Exit::Usage))
+    };
+    if sandbox != Some(Sandbox::Kind) {
+        if arguments.image.is_some() {
+            return only("--image", Sandbox::Kind);
+        }
+        if arguments.workers.is_some() {
+            return only("--workers", Sandbox::Kind);
+        }
+    }
+    if sandbox != Some(Sandbox::Existing) {
+        if arguments.context.is_some() {
+            return only("--context", Sandbox::Existing);
+        }
+        if arguments.registry.is_some() {
+            return only("--registry", Sandbox::Existing);
+        }
+    }
+    let kubeconfigs = if sandbox == Some(Sandbox::Existing) { kubeconfigs(host) } else { Vec::new() };
+    Ok(SandboxOptions {
+        name: None,
+        image: arguments.image.clone(),
+        workers: arguments.workers.unwrap_or(0),
+        context: arguments.context.clone(),
+        registry: arguments.registry.clone(),
+        kubeconfigs,
+    })
+}
+
+/// The learner's kubeconfig files.
+pub fn kubeconfigs(host: &Host) -> Vec<PathBuf> {
+    let absolute = |path: PathBuf| host.current_directory.join(path);
+    match host.environment.get("KUBECONFIG").filter(|paths| !paths.is_empty()) {
+        Some(paths) => {
+            std::env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()).map(absolute).collect()
+        }
+        None => host.environment.get("HOME").map(|home| PathBuf::from(home).join(".kube/config")).into_iter().collect(),
+    }
+}
+
+/// Removes what is ours of a cluster, also from the learner's kubeconfig where they let it be written there.
+pub fn delete(host: &Host, cluster: &Cluster) -> Result<(), Failure> {
+    let known = cluster.known().filter(|_| matches!(cluster, Cluster::Kind(_)));
+    let contexts = known.map(|connection| existing::contexts(&[connection.kubeconfig])).unwrap_or_default();
+    let line = host.ui.progress("removing the sandbox");
+    let removed = host.runtime.block_on(cluster.delete());
+    line.clear();
+    // Else what is in Docker or on a cluster would be left behind, with nobody who knows of it.
+    removed?;
+    for context in contexts {
+        for file in kubeconfigs(host) {
+            export::take_out(&file, &context.name, &context.server)?;
+        }
+    }
+    Ok(())
+}
+
+/// A cluster that exists has to be named, and confirmed: by the learner, or by `--yes`.
+pub fn confirm_existing(host: &Host, options: &SandboxOptions, project: &str, yes: bool) -> Result<(), Failure> {
+    let known = existing::contexts(&options.kubeconfigs);
+    let names = || known.iter().map(|context| context.name.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(name) = &options.context else {
+        let hint = if known.is_empty() { "your kubeconfig has none".into() } else { format!("there is {}", names()) };
+        return Err(Failure::new("which cluster is meant has to be said: `--context CONTEXT`")
+            .hint(hint)
+            .exit(Exit::Usage));
+    };
+    let Some(context) = known.iter().find(|context| context.name == *name) else {
+        return Err(Failure::new(format!("there is no context `{name}` in your kubeconfig"))
+            .hint(if known.is_empty() { "`KUBECONFIG` names the files".into() } else { format!("there is {}", names()) })
+            .exit(Exit::Usage));
+    };
+    if yes {
+        return Ok(());
+    }
+    if !host.ui.is_interactive() {
+        return Err(Failure::new(format!("that the course may use the cluster of `{name}` has to be confirmed"))
+            .hint("add `--yes`")
+            .exit(Exit::Usage));
+    }
+    host.ui.say(&format!(
+        "The course will make the namespaces `{project}-…` on the cluster of `{name}` ({}), and a read-only user for \
+         its checks. `tutorial remove` takes them away again.",
+        context.server
+    ));
+    if host.ui.confirm("Use this cluster?", false)? { Ok(()) } else { Err(Failure::new("").exit(Exit::NotYet)) }
+}
+
+/// At a terminal where Docker answers the learner has a choice; else it is the one that needs nothing.
+pub fn ask(host: &Host) -> Result<Option<Sandbox>, Failure> {
+    let engine = async { tokio::time::timeout(ENGINE_TIME_MAX, engine::connect(&host.environment)).await };
+    if !matches!(host.runtime.block_on(engine), Ok(Ok(_))) {
+        return Ok(None);
+    }
+    let choices = [
+        Choice { label: "The one that is built in: ready in a second".to_owned(), value: Sandbox::Embedded },
+        Choice { label: "A real Kubernetes in Docker (kind): ready in a minute".to_owned(), value: Sandbox::Kind },
+    ];
+    match host.ui.choose("Where shall the course run?", &choices)? {
+        Some(chosen) => Ok(Some(chosen)),
+        None => Err(Failure::new("").exit(Exit::Interrupted)),
+    }
+}
