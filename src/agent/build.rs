@@ -30,10 +30,9 @@ pub async fn build_and_push(order: Order<'_>, mut line: impl FnMut(&str)) -> Res
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let engine = engine::connect(&environment).await.map_err(|error| Fault::Engine {
-        message: error.to_string(),
-        hint: error.hint(),
-    })?;
+    let engine = engine::connect(&environment)
+        .await
+        .map_err(|error| Fault::Engine { message: error.to_string(), hint: error.hint() })?;
     let name = format!("{}:{}", order.repository, order.tag);
     let labels: HashMap<&str, &str> = order.labels.into_iter().collect();
     let arguments: HashMap<&str, &str> =
@@ -53,7 +52,12 @@ pub async fn build_and_push(order: Order<'_>, mut line: impl FnMut(&str)) -> Res
         if let Some(error) = step.error_detail.and_then(|detail| detail.message) {
             return Err(Fault::invalid(error).within("error building dockerfile"));
         }
-        step.stream.iter().flat_map(|text| text.lines()).map(str::trim_end).filter(|text| is_told(text)).for_each(&mut line);
+        step.stream
+            .iter()
+            .flat_map(|text| text.lines())
+            .map(str::trim_end)
+            .filter(|text| is_told(text))
+            .for_each(&mut line);
     }
     let options = PushImageOptionsBuilder::new().tag(order.tag).build();
     let mut pushes = std::pin::pin!(engine.docker.push_image(order.repository, Some(options), None));
@@ -70,5 +74,8 @@ pub async fn build_and_push(order: Order<'_>, mut line: impl FnMut(&str)) -> Res
 
 /// Steps and what they print are told; the ids of what is between them are not.
 fn is_told(line: &str) -> bool {
-    !line.is_empty() && !line.starts_with(" --->") && !line.starts_with("Successfully ") && !line.starts_with("Removing ")
+    !line.is_empty()
+        && !line.starts_with(" --->")
+        && !line.starts_with("Successfully ")
+        && !line.starts_with("Removing ")
 }

@@ -166,9 +166,7 @@ impl Cluster {
                 kind::Status::Unknown(why) => Status::NotRunning(why),
             },
             Self::Existing(spec) => match existing::ensure(spec).await {
-                Ok(connection) => {
-                    Status::Running { connection, served: format!("by the context `{}`", spec.context) }
-                }
+                Ok(connection) => Status::Running { connection, served: format!("by the context `{}`", spec.context) },
                 Err(error) => Status::NotRunning(error.to_string()),
             },
         }

@@ -50,9 +50,7 @@ pub fn options(host: &Host, arguments: &SandboxArgs, sandbox: Option<Sandbox>) -
 pub fn kubeconfigs(host: &Host) -> Vec<PathBuf> {
     let absolute = |path: PathBuf| host.current_directory.join(path);
     match host.environment.get("KUBECONFIG").filter(|paths| !paths.is_empty()) {
-        Some(paths) => {
-            std::env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()).map(absolute).collect()
-        }
+        Some(paths) => std::env::split_paths(paths).filter(|path| !path.as_os_str().is_empty()).map(absolute).collect(),
         None => host.environment.get("HOME").map(|home| PathBuf::from(home).join(".kube/config")).into_iter().collect(),
     }
 }
@@ -86,7 +84,11 @@ pub fn confirm_existing(host: &Host, options: &SandboxOptions, project: &str, ye
     };
     let Some(context) = known.iter().find(|context| context.name == *name) else {
         return Err(Failure::new(format!("there is no context `{name}` in your kubeconfig"))
-            .hint(if known.is_empty() { "`KUBECONFIG` names the files".into() } else { format!("there is {}", names()) })
+            .hint(if known.is_empty() {
+                "`KUBECONFIG` names the files".into()
+            } else {
+                format!("there is {}", names())
+            })
             .exit(Exit::Usage));
     };
     if yes {

@@ -91,8 +91,7 @@ fn status(host: &Host, name: &str, as_json: bool) -> Result<Exit, Failure> {
     let status = host.runtime.block_on(cluster.status());
     let running = matches!(status, Status::Running { .. });
     if as_json {
-        let text =
-            json!({"name": name, "kind": cluster.kind(), "running": running, "connection": cluster.known()});
+        let text = json!({"name": name, "kind": cluster.kind(), "running": running, "connection": cluster.known()});
         host.ui.line(&serde_json::to_string_pretty(&text).expect("plain data with string keys"));
         return Ok(if running { Exit::Done } else { Exit::NotYet });
     }

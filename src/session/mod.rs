@@ -109,8 +109,7 @@ impl<'h> Session<'h> {
                 let first = state::places(&course).next().map(|place| place.id().to_owned());
                 let first = first.ok_or_else(|| Failure::new("the course has no step").exit(Exit::Broken))?;
                 let sandbox = beginning.sandbox.as_deref().unwrap_or("embedded");
-                let mut progress =
-                    Progress::new(&course.id, &source_of(&course), &course.repository, sandbox, &first);
+                let mut progress = Progress::new(&course.id, &source_of(&course), &course.repository, sandbox, &first);
                 progress.sandbox_options = beginning.options.clone();
                 progress
             }

@@ -393,7 +393,9 @@ fn mistakes_are_told_with_a_way_on() {
     check(&["frobnicate"], 2, "unrecognized subcommand", "--help");
     check(&["start", "gitops-with-werv"], 2, "gitops-with-werv", "gitops-with-werf");
     check(&["start", "./nothing"], 3, "no directory", "course.yaml");
-    check(&["start", "--sandbox", "existing"], 2, "not available", "--sandbox embedded");
+    check(&["start", "--sandbox", "existing"], 2, "has to be said: `--context CONTEXT`", "kubeconfig");
+    check(&["start", "--sandbox", "existing", "--context", "far", "--yes"], 2, "no context `far`", "KUBECONFIG");
+    check(&["start", "--sandbox", "embedded", "--image", "x"], 2, "`--image` goes with `--sandbox kind`", "");
     home.tutorial(&["start", &small()]).expect(0);
     check(&["goto", "secnd"], 2, "error: the course has no step `secnd`", "did you mean `second`?");
     check(&["run"], 1, "offers nothing to run", "`tutorial shell`");

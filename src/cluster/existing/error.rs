@@ -55,7 +55,10 @@ impl Explain for ExistingError {
                  {namespace}`"
             ),
             Self::Claimed { by, .. } => {
-                format!("go on there, or remove it: `tutorial remove --dir {}`", by.trim_end_matches("/.tutorial/cluster"))
+                format!(
+                    "go on there, or remove it: `tutorial remove --dir {}`",
+                    by.trim_end_matches("/.tutorial/cluster")
+                )
             }
             Self::NoRegistry => {
                 "name one that the cluster can pull from and you can push to: `--registry localhost:5001`".into()

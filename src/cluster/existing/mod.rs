@@ -58,6 +58,9 @@ const GONE_TIME_MAX: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(200);
 
 /// Claims the course's namespaces, makes the reader, and says how to reach the cluster.
+///
+/// # Panics
+/// Never: plain data can be written.
 pub async fn ensure(spec: &ExistingSpec) -> Result<Connection, ExistingError> {
     let directory = std::path::absolute(&spec.directory).unwrap_or_else(|_| spec.directory.clone());
     let kubeconfig = kubeconfigs::extract(spec, &directory.join(KUBECONFIG))?;
@@ -203,10 +206,7 @@ async fn take(spec: &ExistingSpec, client: &kube::Client, id: &str) -> Result<()
     for namespace in &spec.namespaces {
         match request::get(client, &namespace_path(namespace)).await {
             Ok(_) => {
-                return Err(ExistingError::Foreign {
-                    namespace: namespace.clone(),
-                    context: spec.context.clone(),
-                });
+                return Err(ExistingError::Foreign { namespace: namespace.clone(), context: spec.context.clone() });
             }
             Err(error) if request::code(&error) == Some(404) => {}
             Err(error) => return Err(refused(error)),

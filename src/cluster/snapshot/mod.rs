@@ -84,6 +84,9 @@ impl Explain for SnapshotError {
 }
 
 /// Keeps the state under a name, in `directory`, whose `kubeconfig` leads to the cluster.
+///
+/// # Panics
+/// Never: plain data can be written.
 pub async fn keep(directory: &Path, scope: &Scope, name: &str) -> Result<(), SnapshotError> {
     let client = client(directory).await?;
     let kinds = Kinds::of(&client).await?;
@@ -92,10 +95,8 @@ pub async fn keep(directory: &Path, scope: &Scope, name: &str) -> Result<(), Sna
     let text = serde_json::to_string(&state).expect("plain data with string keys");
     let parent = path.parent().unwrap_or(directory);
     std::fs::create_dir_all(parent).map_err(|source| SnapshotError::Write { path: parent.to_owned(), source })?;
-    super::reader::write(&path, &text).map_err(|error| SnapshotError::Write {
-        path,
-        source: std::io::Error::other(error.to_string()),
-    })
+    super::reader::write(&path, &text)
+        .map_err(|error| SnapshotError::Write { path, source: std::io::Error::other(error.to_string()) })
 }
 
 /// Brings the cluster to a state that was kept: in place, and waits until it is as it was.
@@ -119,7 +120,8 @@ fn file(directory: &Path, name: &str) -> PathBuf {
 
 async fn client(directory: &Path) -> Result<kube::Client, SnapshotError> {
     let unusable = |reason: String| SnapshotError::Unusable { reason };
-    let kubeconfig = Kubeconfig::read_from(directory.join("kubeconfig")).map_err(|error| unusable(error.to_string()))?;
+    let kubeconfig =
+        Kubeconfig::read_from(directory.join("kubeconfig")).map_err(|error| unusable(error.to_string()))?;
     access::client(kubeconfig).await.map_err(|error| unusable(error.to_string()))
 }
 
@@ -189,7 +191,7 @@ async fn list(client: &kube::Client, resource: &Resource, namespace: &str) -> Re
     let path = resource.collection(Some(namespace));
     let mut found = match request::get(client, &path).await {
         // A kind that went meanwhile, or that nobody may look at.
-        Err(error) if matches!(request::code(&error), Some(403 | 404 | 405)) => return Ok(Vec::new()),
+        Err(error) if matches!(request::code(&error), Some(403..=405)) => return Ok(Vec::new()),
         other => other.map_err(SnapshotError::api(format!("a list of {}", resource.plural)))?,
     };
     let items = match found["items"].take() {

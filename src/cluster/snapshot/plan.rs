@@ -34,11 +34,7 @@ pub fn is_kept(object: &Value) -> bool {
 /// An object's name among all others.
 pub fn key(object: &Value) -> (String, String, String) {
     let metadata = &object["metadata"];
-    (
-        text(&object["kind"]).to_owned(),
-        text(&metadata["namespace"]).to_owned(),
-        text(&metadata["name"]).to_owned(),
-    )
+    (text(&object["kind"]).to_owned(), text(&metadata["namespace"]).to_owned(), text(&metadata["name"]).to_owned())
 }
 
 pub fn plan(wanted: &State, found: &State) -> Plan {
@@ -76,9 +72,18 @@ pub fn essence(object: &Value) -> Value {
         fields.remove("status");
     }
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        let passing =
-            ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences", "selfLink"];
-        passing.iter().for_each(|name| drop(metadata.remove(*name)));
+        let passing = [
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "managedFields",
+            "ownerReferences",
+            "selfLink",
+        ];
+        for name in passing {
+            metadata.remove(name);
+        }
     }
     object
 }
@@ -194,15 +199,15 @@ mod tests {
 
     #[test]
     fn what_others_make_is_left_to_them() {
-        fn check(object: Value, expected: bool) {
-            assert_eq!(is_kept(&object), expected, "{object}");
+        fn check(object: &Value, expected: bool) {
+            assert_eq!(is_kept(object), expected, "{object}");
         }
         let owned = |kind: &str| json!({"kind": kind, "metadata": {"ownerReferences": [{"uid": "u"}]}});
-        check(owned("ReplicaSet"), true);
-        check(owned("Pod"), false);
-        check(object("Pod", "bare", 1), true);
-        check(json!({"kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}}), false);
-        check(json!({"kind": "Secret", "metadata": {"name": "a"}, "type": "helm.sh/release.v1"}), true);
+        check(&owned("ReplicaSet"), true);
+        check(&owned("Pod"), false);
+        check(&object("Pod", "bare", 1), true);
+        check(&json!({"kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}}), false);
+        check(&json!({"kind": "Secret", "metadata": {"name": "a"}, "type": "helm.sh/release.v1"}), true);
     }
 
     #[test]
