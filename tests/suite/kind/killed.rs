@@ -82,3 +82,33 @@ fn docker_killed_at_every_phase() {
     assert_eq!(runtime.block_on(kind::status(&scene.spec)), Status::Absent);
     runtime.block_on(kind::delete(&scene.spec)).expect("what is left of it goes");
 }
+
+/// A failure in the middle: it says what was being done, the likely cause and what to do, and leaves nothing.
+#[test]
+fn docker_node_that_is_killed_is_explained() {
+    if !has_engine() {
+        return;
+    }
+    let _alone = alone();
+    let (scene, runtime) = (Scene::new("explained", 0), runtime());
+    let node = scene.control_plane();
+    let told = move |progress: Progress| {
+        if (progress.phase, progress.step) == (Phase::Init, Step::Begun) {
+            let node = node.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(1));
+                run("docker", &["kill", &node])
+            });
+        }
+    };
+    let error = runtime.block_on(kind::ensure_running(&scene.spec, &told)).expect_err("its node was killed");
+    let text = tutorial::error::Failure::from(error).render();
+    assert!(text.starts_with("error: starting Kubernetes' control plane failed\n"), "{text}");
+    let cause =
+        format!("caused by: the node {} was killed, as it happens where memory runs out", scene.control_plane());
+    assert!(text.contains(&cause), "{text}");
+    assert!(text.contains("hint: give Docker more memory"), "{text}");
+    assert_eq!(runtime.block_on(kind::status(&scene.spec)), Status::Absent);
+    let log = std::fs::read_to_string(scene.spec.directory.join("log")).expect("a log");
+    assert!(log.contains(&format!("{} console: ", scene.control_plane())), "{log}");
+}

@@ -196,3 +196,31 @@ fn docker_an_image_that_is_not_there_says_what_to_do() {
     assert!(text.contains("--image") && text.contains("--sandbox embedded"), "{text}");
     assert_eq!(runtime.block_on(kind::status(&scene.spec)), Status::Absent);
 }
+
+/// Without a word on the image and without a network, the newest that is here is taken, and that is said.
+#[test]
+fn docker_default_image_that_cannot_be_fetched() {
+    use std::net::ToSocketAddrs;
+    if !has_engine() {
+        return;
+    }
+    if ("registry-1.docker.io", 443).to_socket_addrs().is_ok() {
+        println!("skipped: Docker Hub can be reached, and the default image would be fetched");
+        return;
+    }
+    let _alone = alone();
+    let (mut scene, runtime) = (Scene::new("default", 0), runtime());
+    scene.spec.image = None;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let spec = scene.spec.clone();
+    let told = move |progress: Progress| {
+        let _ = progress.note.map(|note| sender.send(note));
+    };
+    let made = runtime.spawn(async move { kind::ensure_running(&spec, &told).await });
+    let note = receiver.recv_timeout(Duration::from_secs(60)).expect("it says which image it takes");
+    made.abort();
+    let _ = runtime.block_on(made);
+    assert!(note.starts_with("kindest/node:v1.") && note.contains("is taken, since kindest/node:v1."), "{note}");
+    assert!(note.ends_with("cannot be fetched"), "{note}");
+    runtime.block_on(kind::delete(&scene.spec)).expect("what was begun goes");
+}
