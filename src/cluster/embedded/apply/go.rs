@@ -1,16 +1,25 @@
 //! What Go's encoder makes of an object: structs that are always written, zero values that are left out. Managed
 //! fields and stored objects follow it, so ours must as well.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
-use super::super::schema::{Definition, Field, FieldType, Kind, Quantity};
+use super::super::schema::{self, Definition, Field, FieldType, Kind, Quantity};
 
 /// What is written of an object in which nothing is set.
-pub fn zero_object(kind: &'static Kind) -> Value {
-    let mut zero = json!({});
-    normalise(kind.definition(), &mut zero);
-    add_nulls(kind.definition(), &mut zero);
-    zero
+pub fn zero_object(kind: &'static Kind) -> &'static Value {
+    static ZERO_OBJECTS: LazyLock<HashMap<&str, Value>> = LazyLock::new(|| {
+        let zero = |kind: &'static Kind| {
+            let mut zero = json!({});
+            normalise(kind.definition(), &mut zero);
+            add_nulls(kind.definition(), &mut zero);
+            (kind.definition, zero)
+        };
+        schema::kinds().iter().map(zero).collect()
+    });
+    ZERO_OBJECTS.get(kind.definition).expect("every kind of the schema has one")
 }
 
 /// Brings an object into the one form that decoding and encoding it in Go gives: structs and plain values that are

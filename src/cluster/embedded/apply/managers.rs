@@ -115,12 +115,12 @@ impl Managers {
     }
 
     /// Adds what the updater changed to its set.
-    pub fn add_updated(&mut self, manager: &Manager<'_>, api_version: &str, changed: &FieldSet) {
+    pub fn add_updated(&mut self, manager: &Manager<'_>, api_version: &str, changed: FieldSet) {
         if !changed.is_empty() {
             let position = self.entries.iter().position(|entry| entry.is_by(Operation::Update, manager, api_version));
             match position {
-                None => self.entries.push(Entry::new(manager, Operation::Update, api_version, changed.clone())),
-                Some(position) => self.entries[position].set = self.entries[position].set.union(changed),
+                None => self.entries.push(Entry::new(manager, Operation::Update, api_version, changed)),
+                Some(position) => self.entries[position].set = self.entries[position].set.union(&changed),
             }
             // What came through the scale subresource bears no time, as in Kubernetes.
             if manager.subresource != "scale" {

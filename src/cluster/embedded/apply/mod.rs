@@ -10,6 +10,8 @@ mod set;
 mod tests;
 mod typed;
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 pub use self::go::{encode, normalise, settle};
@@ -58,16 +60,16 @@ pub fn apply(
     take_managed_fields(&mut base);
     if managers.is_empty() && live.is_some() {
         let before = Manager { name: BEFORE_FIRST_APPLY, ..manager.clone() };
-        update(kind, &go::zero_object(kind), &base, &mut managers, &before);
+        update(kind, go::zero_object(kind), &base, &mut managers, &before);
     }
     let merged = typed::merge(shape, Some(&base), Some(applied)).unwrap_or_else(|| json!({}));
-    let set = not_ignored(kind, &typed::fields_of(shape, applied), manager.subresource);
+    let set = not_ignored(kind, typed::fields_of(shape, applied), manager.subresource);
     let last = managers.replace_applied(manager, &kind.api_version(), set);
     let mut result = prune(shape, merged, &last, &managers.owned());
 
     let difference = typed::compare(shape, Some(&base), Some(&result));
-    let changed = not_reset(kind, &difference.changed, manager.subresource);
-    let removed = not_reset(kind, &difference.removed, manager.subresource);
+    let changed = not_reset(kind, difference.changed, manager.subresource);
+    let removed = not_reset(kind, difference.removed, manager.subresource);
     let conflicts = managers.conflicts(&changed, manager);
     if !conflicts.is_empty() && !force && !may_take_over(kind, &base, manager, &conflicts) {
         return Err(managers.conflict_status(&conflicts));
@@ -100,7 +102,7 @@ pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, 
     }
     match live {
         Some(live) => update(kind, live, new, &mut managers, manager),
-        None => update(kind, &go::zero_object(kind), new, &mut managers, manager),
+        None => update(kind, go::zero_object(kind), new, &mut managers, manager),
     }
     managers.write_to(new);
 }
@@ -108,12 +110,12 @@ pub fn track_update(kind: &'static Kind, live: Option<&Value>, new: &mut Value, 
 fn update(kind: &'static Kind, base: &Value, new: &Value, managers: &mut Managers, manager: &Manager<'_>) {
     let shape = Shape::Struct(kind.definition());
     let difference = typed::compare(shape, Some(base), Some(new));
-    let changed = not_reset(kind, &difference.changed, manager.subresource);
-    let removed = not_reset(kind, &difference.removed, manager.subresource);
+    let changed = not_reset(kind, difference.changed, manager.subresource);
+    let removed = not_reset(kind, difference.removed, manager.subresource);
     let conflicts = managers.overlaps(&changed);
     managers.take_away(&conflicts);
     managers.drop_what_is_gone(&removed, None);
-    managers.add_updated(manager, &kind.api_version(), &not_ignored(kind, &changed, manager.subresource));
+    managers.add_updated(manager, &kind.api_version(), without_identity(changed));
 }
 
 /// Takes the managed fields that the object states; `None` where it states none.
@@ -151,7 +153,7 @@ fn keep_last_applied(result: &mut Value, applied: &Value, manager: &Manager<'_>)
 }
 
 /// Without what a write by this subresource cannot change: the other half of a status split.
-fn not_reset(kind: &Kind, set: &FieldSet, subresource: &str) -> FieldSet {
+fn not_reset(kind: &Kind, mut set: FieldSet, subresource: &str) -> FieldSet {
     let field = |name: &str| Step::Field(name.into());
     let mut reset = FieldSet::default();
     if subresource == "status" {
@@ -167,30 +169,38 @@ fn not_reset(kind: &Kind, set: &FieldSet, subresource: &str) -> FieldSet {
     } else if kind.subresources.contains(&"status") {
         reset.insert(&[field("status")]);
     }
-    set.recursive_difference(&reset)
+    set.take_out_recursively(&reset);
+    set
 }
 
 /// Without the fields that nobody can manage: an object's identity, and what the subresource resets.
-fn not_ignored(kind: &Kind, set: &FieldSet, subresource: &str) -> FieldSet {
-    let field = |name: &str| Step::Field(name.into());
-    let mut identity = FieldSet::default();
-    for name in ["apiVersion", "kind", "metadata"] {
-        identity.insert(&[field(name)]);
-    }
-    for name in [
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "selfLink",
-        "uid",
-        "clusterName",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-    ] {
-        identity.insert(&[field("metadata"), field(name)]);
-    }
-    let mut set = not_reset(kind, set, subresource).difference(&identity);
+fn not_ignored(kind: &Kind, set: FieldSet, subresource: &str) -> FieldSet {
+    without_identity(not_reset(kind, set, subresource))
+}
+
+fn without_identity(mut set: FieldSet) -> FieldSet {
+    static IDENTITY: LazyLock<FieldSet> = LazyLock::new(|| {
+        let field = |name: &str| Step::Field(name.into());
+        let mut identity = FieldSet::default();
+        for name in ["apiVersion", "kind", "metadata"] {
+            identity.insert(&[field(name)]);
+        }
+        for name in [
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ] {
+            identity.insert(&[field("metadata"), field(name)]);
+        }
+        identity
+    });
+    set.take_out(&IDENTITY);
     set.member = false;
     set
 }

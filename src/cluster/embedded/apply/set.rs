@@ -38,6 +38,19 @@ impl FieldSet {
         }
     }
 
+    /// Adds what lies below a step.
+    pub fn join(&mut self, step: &Step, inner: Self) {
+        if inner.is_empty() {
+            return;
+        }
+        match self.children.get_mut(step) {
+            Some(place) => *place = place.union(&inner),
+            None => {
+                self.children.insert(step.clone(), inner);
+            }
+        }
+    }
+
     pub fn union(&self, other: &Self) -> Self {
         let mut result = self.clone();
         result.member |= other.member;
@@ -69,22 +82,29 @@ impl FieldSet {
         Self { member: member(self.member, other.member), children }
     }
 
-    /// The members of `self` that lie neither in `other` nor below one of its members.
-    pub fn recursive_difference(&self, other: &Self) -> Self {
+    /// Takes out the members that are members of `other`.
+    pub fn take_out(&mut self, other: &Self) {
+        self.member &= !other.member;
+        self.take_out_below(other, Self::take_out);
+    }
+
+    /// Takes out the members that lie in `other` or below one of its members.
+    pub fn take_out_recursively(&mut self, other: &Self) {
         if other.member {
-            return Self::default();
+            *self = Self::default();
+        } else {
+            self.take_out_below(other, Self::take_out_recursively);
         }
-        let nothing = Self::default();
-        let children = self
-            .children
-            .iter()
-            .map(|(step, child)| {
-                let theirs = other.children.get(step).unwrap_or(&nothing);
-                (step.clone(), child.recursive_difference(theirs))
-            })
-            .filter(|(_, child)| !child.is_empty())
-            .collect();
-        Self { member: self.member, children }
+    }
+
+    fn take_out_below(&mut self, other: &Self, take_out: impl Fn(&mut Self, &Self)) {
+        for (step, theirs) in &other.children {
+            let Some(child) = self.children.get_mut(step) else { continue };
+            take_out(child, theirs);
+            if child.is_empty() {
+                self.children.remove(step);
+            }
+        }
     }
 
     /// Every member's path, in order.
@@ -121,7 +141,7 @@ impl FieldSet {
         }
         for (step, child) in &self.children {
             if !child.is_empty() {
-                map.insert(step.to_string(), child.to_fields());
+                map.insert(step.text(), child.to_fields());
             }
         }
         Value::Object(map)
@@ -144,6 +164,16 @@ impl FieldSet {
 }
 
 impl Step {
+    /// As `fieldsV1` writes it.
+    fn text(&self) -> String {
+        match self {
+            Self::Field(name) => ["f:", name].concat(),
+            Self::Key(keys) => ["k:", keys].concat(),
+            Self::Value(value) => ["v:", value].concat(),
+            Self::Index(index) => format!("i:{index}"),
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         match kind {
@@ -157,17 +187,6 @@ impl Step {
 
 fn canonical(json: &str) -> Option<String> {
     serde_json::from_str::<Value>(json).ok().map(|value| value.to_string())
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Field(name) => write!(f, "f:{name}"),
-            Self::Key(keys) => write!(f, "k:{keys}"),
-            Self::Value(value) => write!(f, "v:{value}"),
-            Self::Index(index) => write!(f, "i:{index}"),
-        }
-    }
 }
 
 /// A path as conflicts show it: `.spec.template.spec.containers[name="web"].image`.

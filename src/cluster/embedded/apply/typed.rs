@@ -47,10 +47,17 @@ impl<'a> Shape<'a> {
     /// The shape below `step`.
     pub fn below(self, step: &Step) -> Self {
         match (self, step) {
-            (Self::Struct(definition), Step::Field(name)) => {
-                definition.field(name).map_or(Self::Atomic, Self::of_field)
-            }
-            (Self::Map(element), Step::Field(_)) | (Self::Keyed(element, _), Step::Key(_)) => Self::of_type(element),
+            (_, Step::Field(name)) => self.below_field(name),
+            (Self::Keyed(element, _), Step::Key(_)) => Self::of_type(element),
+            _ => Self::Atomic,
+        }
+    }
+
+    /// The shape of a struct's field or a map's member.
+    pub fn below_field(self, name: &str) -> Self {
+        match self {
+            Self::Struct(definition) => definition.field(name).map_or(Self::Atomic, Self::of_field),
+            Self::Map(element) => Self::of_type(element),
             _ => Self::Atomic,
         }
     }
@@ -136,21 +143,18 @@ impl Difference {
         Self { changed: FieldSet::default(), removed: FieldSet { member: true, ..FieldSet::default() } }
     }
 
-    fn add(&mut self, step: &Step, inner: &Self) {
-        if !inner.changed.is_empty() {
-            let place = self.changed.children.entry(step.clone()).or_default();
-            *place = place.union(&inner.changed);
-        }
-        if !inner.removed.is_empty() {
-            let place = self.removed.children.entry(step.clone()).or_default();
-            *place = place.union(&inner.removed);
-        }
+    fn add(&mut self, step: &Step, inner: Self) {
+        self.changed.join(step, inner.changed);
+        self.removed.join(step, inner.removed);
     }
 }
 
 pub fn compare(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Difference {
     if old == new {
         return Difference::default();
+    }
+    if let (Shape::Struct(_) | Shape::Map(_), Some((old_map, new_map))) = (shape, maps(old, new)) {
+        return compare_maps(shape, old_map, new_map);
     }
     let (old_children, new_children) = (children(shape, old), children(shape, new));
     let both_empty = old_children.is_empty() && new_children.is_empty();
@@ -162,6 +166,42 @@ pub fn compare(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
     for (step, _) in new_children.iter().chain(&old_children) {
         if seen.insert(step) {
             compare_item(shape.below(step), step, &old_children, &new_children, &mut difference);
+        }
+    }
+    difference.changed.member |= old.is_none();
+    difference.removed.member |= new.is_none();
+    difference
+}
+
+/// Two values as maps that are not both empty; `None` is one that is absent. It is the usual case, and the one that
+/// writes spend their time in.
+type Maps<'v> = (Option<&'v Map<String, Value>>, Option<&'v Map<String, Value>>);
+
+fn maps<'v>(old: Option<&'v Value>, new: Option<&'v Value>) -> Option<Maps<'v>> {
+    let (old, new) = match (old, new) {
+        (Some(Value::Object(old)), Some(Value::Object(new))) => (Some(old), Some(new)),
+        (None, Some(Value::Object(new))) => (None, Some(new)),
+        (Some(Value::Object(old)), None) => (Some(old), None),
+        _ => return None,
+    };
+    let is_empty = |map: Option<&Map<String, Value>>| map.is_none_or(Map::is_empty);
+    (!is_empty(old) || !is_empty(new)).then_some((old, new))
+}
+
+fn compare_maps(shape: Shape<'_>, old: Option<&Map<String, Value>>, new: Option<&Map<String, Value>>) -> Difference {
+    let mut difference = Difference::default();
+    let mut compare_child = |name: &str, old: Option<&Value>, new: Option<&Value>| {
+        if old != new {
+            let inner = compare(shape.below_field(name), old, new);
+            difference.add(&Step::Field(name.to_owned()), inner);
+        }
+    };
+    for (name, child) in new.into_iter().flatten() {
+        compare_child(name, old.and_then(|old| old.get(name)), Some(child));
+    }
+    for (name, child) in old.into_iter().flatten() {
+        if new.is_none_or(|new| !new.contains_key(name)) {
+            compare_child(name, Some(child), None);
         }
     }
     difference.changed.member |= old.is_none();
@@ -182,16 +222,16 @@ fn compare_item(shape: Shape<'_>, step: &Step, old: &Children<'_>, new: &Childre
     let (left_count, right_count) = (count(old, left), count(new, right));
     let (left, right) = (left.map(|index| old[index].1), right.map(|index| new[index].1));
     match (left_count, right_count) {
-        (0 | 1, 0 | 1) => difference.add(step, &compare(shape, left, right)),
+        (0 | 1, 0 | 1) => difference.add(step, compare(shape, left, right)),
         (0 | 1, _) => {
-            difference.add(step, &compare(shape, left, None));
-            difference.add(step, &Difference::changed());
+            difference.add(step, compare(shape, left, None));
+            difference.add(step, Difference::changed());
         }
         (_, 0 | 1) => {
-            difference.add(step, &compare(shape, None, right));
-            difference.add(step, &Difference::removed());
+            difference.add(step, compare(shape, None, right));
+            difference.add(step, Difference::removed());
         }
-        _ if values(old) != values(new) => difference.add(step, &Difference::changed()),
+        _ if values(old) != values(new) => difference.add(step, Difference::changed()),
         _ => {}
     }
 }

@@ -1,6 +1,7 @@
 //! The table of types, parsed once, when it is first asked for.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -12,7 +13,29 @@ pub struct Definition {
     pub fields: Vec<Field>,
     /// Server-side apply replaces it as a whole.
     pub atomic: bool,
-    by_name: HashMap<String, usize>,
+    by_name: ByName<usize>,
+}
+
+/// Every write asks for hundreds of names. The tables are fixed, so that nobody can choose names that collide in them:
+/// a fast hash will do.
+type ByName<V> = HashMap<String, V, BuildHasherDefault<NameHasher>>;
+
+/// rustc's `FxHash`, by words.
+#[derive(Debug, Default, Clone, Copy)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(26)
+    }
 }
 
 /// A field of a struct.
@@ -95,7 +118,7 @@ impl FieldType {
 
 /// The struct of this name, `io.k8s.api.core.v1.Container`.
 pub fn definition(name: &str) -> Option<&'static Definition> {
-    static TABLE: OnceLock<HashMap<String, Definition>> = OnceLock::new();
+    static TABLE: OnceLock<ByName<Definition>> = OnceLock::new();
     TABLE.get_or_init(parse_table).get(name)
 }
 
@@ -138,7 +161,7 @@ struct RawField {
     zero: bool,
 }
 
-fn parse_table() -> HashMap<String, Definition> {
+fn parse_table() -> ByName<Definition> {
     let raw: HashMap<String, RawDefinition> =
         serde_json::from_str(include_str!("definitions.json")).expect("the generated table is valid");
     raw.iter().map(|(name, definition)| (name.clone(), build(name, definition, &raw))).collect()
