@@ -113,17 +113,25 @@ fn releases_fail_as_recorded() {
         scene.commit("A mistake");
         let said = scene.werf("converge --env production");
         let alike = |text: &str| {
-            let uid = Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
-            let pod = Regex::new("demo-app-[0-9a-z]+-[0-9a-z]{5}").unwrap();
-            let cause = Regex::new(r#"(failed to resolve reference \\"\S+): .*"#).unwrap();
-            let text = uid.replace_all(&pod.replace_all(&unwrapped(text), "POD"), "UID").into_owned();
-            let mut lines = normalised(&cause.replace_all(&text, "$1"));
+            let mut text = unwrapped(text);
+            for (pattern, replacement) in [
+                ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
+                ("demo-app-[0-9a-z]+-[0-9a-z]{5}", "POD"),
+                (r#"(failed to resolve reference \\"\S+): .*"#, "$1"),
+            ] {
+                text = replaced(&text, pattern, replacement);
+            }
+            let mut lines = normalised(&text);
             lines.retain(|line| line != "│ Service/demo-app READY");
             lines
         };
         similar_lines(marker, &alike(&recorded(LOG, marker, "werf converge --env production")), &alike(&said));
         scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
     }
+}
+
+fn replaced(text: &str, pattern: &str, replacement: &str) -> String {
+    Regex::new(pattern).unwrap().replace_all(text, replacement).into_owned()
 }
 
 /// The text of tables' last columns without their line breaks.
@@ -232,8 +240,7 @@ fn alike(recorded: &Value, live: &Value) {
                     if OF_THE_MOMENT.contains(&name.as_str()) && !member.is_object() {
                         *member = "of the moment".into();
                     } else if name == "message" {
-                        let hash = Regex::new("demo-app-[0-9a-z]+").unwrap();
-                        *member = hash.replace_all(member.as_str().unwrap_or_default(), "SET").as_ref().into();
+                        *member = replaced(member.as_str().unwrap_or_default(), "demo-app-[0-9a-z]+", "SET").into();
                     } else {
                         without(member);
                     }
@@ -264,7 +271,7 @@ fn values_names_and_hooks() {
             (r"unix: \d+", "unix: TIME"),
             (r"[0-9a-f]{7}\.\.[0-9a-f]{7}", "COMMITS"),
         ] {
-            text = Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
+            text = replaced(&text, pattern, replacement);
         }
         normalised(&text)
     };
