@@ -21,6 +21,8 @@ mod helm;
 mod kind;
 #[path = "suite/proof.rs"]
 mod proof;
+#[path = "suite/real_cluster.rs"]
+mod real_cluster;
 #[path = "suite/render.rs"]
 mod render;
 
