@@ -251,13 +251,12 @@ async fn judge(
         let (mut same, mut wrong, mut numbers) = (0, Vec::new(), Vec::new());
         for played in play(program, other, left_out).await {
             match judgement(&played) {
-                Judgement::Same => same += 1,
                 Judgement::Excused => {}
                 Judgement::Wrong(what) if suspects.as_ref().is_none_or(|known| known.contains(&played.number)) => {
                     numbers.push(played.number);
                     wrong.push(what);
                 }
-                Judgement::Wrong(_) => same += 1,
+                Judgement::Same | Judgement::Wrong(_) => same += 1,
             }
         }
         if wrong.is_empty() || suspects.is_some() {
@@ -309,9 +308,10 @@ async fn fails_at_nothing_that_the_recorded_one_does(minor: u32) {
     };
     let judgement = |played: &Played| {
         let excused = DIFFERENCES.iter().any(|(at, _)| *at == played.number);
-        match played.code == played.recorded_code || excused {
-            true => Judgement::Same,
-            false => Judgement::Wrong(describe(played)),
+        if played.code == played.recorded_code || excused {
+            Judgement::Same
+        } else {
+            Judgement::Wrong(describe(played))
         }
     };
     let (_, wrong) = judge(&program, &program, &[], judgement).await;
