@@ -319,11 +319,13 @@ async fn fails_at_nothing_that_the_recorded_one_does(minor: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: .ci/run plays it"]
 async fn an_older_kubectl_fails_at_nothing_more() {
     fails_at_nothing_that_the_recorded_one_does(29).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: .ci/run plays it"]
 async fn a_newer_kubectl_fails_at_nothing_more() {
     fails_at_nothing_that_the_recorded_one_does(33).await;
 }

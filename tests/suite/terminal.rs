@@ -92,7 +92,7 @@ impl Drop for Terminal {
 fn a_step_is_played_by_the_menu_and_in_the_shell() {
     let home = Home::new();
     let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));
-    let line = format!("'{}' start '{course}'", env!("CARGO_BIN_EXE_tutorial"));
+    let line = format!("'{}' start '{course}' --sandbox embedded", env!("CARGO_BIN_EXE_tutorial"));
     let Some(mut terminal) = Terminal::open(&home, &line) else { return };
     // The quiz: the wrong answer first.
     terminal.wait_for("Answer the question");
@@ -140,7 +140,7 @@ fn an_interrupt_leaves_the_terminal_as_it_was() {
     let home = Home::new();
     let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));
     let line = format!(
-        "before=$(stty -g); '{}' start '{course}'; echo \"code $?\"; [ \"$before\" = \"$(stty -g)\" ] && echo same",
+        "before=$(stty -g); '{}' start '{course}' --sandbox embedded; echo \"code $?\"; [ \"$before\" = \"$(stty -g)\" ] && echo same",
         env!("CARGO_BIN_EXE_tutorial")
     );
     let Some(mut terminal) = Terminal::open(&home, &line) else { return };
@@ -152,4 +152,27 @@ fn an_interrupt_leaves_the_terminal_as_it_was() {
     let printed = String::from_utf8_lossy(&terminal.printed.lock().unwrap()).into_owned();
     assert!(printed.rfind("\u{1b}[?25h") > printed.rfind("\u{1b}[?25l"), "the cursor stays hidden");
     assert_eq!(terminal.end(), 0);
+}
+
+/// On a terminal where Docker answers, the learner is asked which sandbox it shall be; Enter takes the quick one.
+#[test]
+fn where_docker_answers_the_sandbox_is_asked_for() {
+    if !Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success()) {
+        return println!("skipped: no Docker engine answers");
+    }
+    let home = Home::new();
+    let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));
+    let line = format!("'{}' start '{course}'", env!("CARGO_BIN_EXE_tutorial"));
+    let Some(mut terminal) = Terminal::open(&home, &line) else { return };
+    terminal.wait_for("Where shall the course run?");
+    terminal.wait_for("(kind)");
+    terminal.press(ENTER);
+    terminal.wait_for("Read this");
+    terminal.wait_for("Quit");
+    terminal.press(UP);
+    terminal.press(ENTER);
+    terminal.wait_for("Your progress is kept");
+    assert_eq!(terminal.end(), 0);
+    let status = home.tutorial(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["sandbox"], "embedded");
 }
