@@ -1,7 +1,9 @@
 //! Why making a cluster failed: the evidence is collected from the nodes, the judgement is pure.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
+use bollard::models::ContainerState;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 
@@ -14,6 +16,9 @@ use super::site::Site;
 /// As many lines are shown with a failure; the log has more.
 const LINES_SHOWN_MAX: usize = 12;
 const LINES_KEPT_MAX: usize = 60;
+/// As long is waited for Docker to notice that a container has ended.
+const STATE_TIME_MAX: Duration = Duration::from_secs(10);
+const STATE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What failed, why as far as is known, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,8 +114,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 async fn look_into(site: &Site<'_>, seen: &Seen) -> NodeEvidence {
     let docker = &site.engine.docker;
     let mut evidence = NodeEvidence { name: seen.name.clone(), ..NodeEvidence::default() };
-    let state = docker.inspect_container(&seen.id, None).await.ok().and_then(|container| container.state);
-    let Some(state) = state else { return evidence };
+    let Some(state) = settled_state(site, seen).await else { return evidence };
     evidence.is_out_of_memory = state.oom_killed == Some(true);
     evidence.console = console(site, &seen.id).await;
     if state.running != Some(true) {
@@ -121,12 +125,31 @@ async fn look_into(site: &Site<'_>, seen: &Seen) -> NodeEvidence {
     let journal = async |unit: &str| {
         let script = format!("journalctl --no-pager -o cat -n {LINES_KEPT_MAX} -u {unit}");
         let read = node.script("read the journal", &script, Vec::new(), None);
-        let text = tokio::time::timeout(std::time::Duration::from_secs(10), read).await;
+        let text = tokio::time::timeout(Duration::from_secs(10), read).await;
         text.ok().and_then(Result::ok).map(|text| lines(&text)).unwrap_or_default()
     };
     evidence.kubelet = journal("kubelet").await;
     evidence.containerd = journal("containerd").await;
     evidence
+}
+
+/// A container's state. Docker calls one that was just killed running for a moment longer, while nothing can be run in
+/// it any more; that moment is waited for.
+async fn settled_state(site: &Site<'_>, seen: &Seen) -> Option<ContainerState> {
+    let docker = &site.engine.docker;
+    let deadline = Instant::now() + STATE_TIME_MAX;
+    loop {
+        let state = docker.inspect_container(&seen.id, None).await.ok()?.state?;
+        if state.running != Some(true) || Instant::now() > deadline {
+            return Some(state);
+        }
+        let run = Node { docker, container: &seen.id };
+        let look = run.script("look whether it runs", "true", Vec::new(), None);
+        if let Ok(Ok(_)) = tokio::time::timeout(STATE_TIME_MAX, look).await {
+            return Some(state);
+        }
+        tokio::time::sleep(STATE_PAUSE).await;
+    }
 }
 
 /// The last lines of a container's own output.
