@@ -44,7 +44,7 @@ fn list_steps(host: &Host, reference: &CourseReference) -> Result<(), Failure> {
         if place.opens_lesson() {
             host.ui.line(&format!("\n{}", style.accent(&place.lesson.title)));
         }
-        let line = format!("{:>3} {} {}", place.number, place.step.title, style.dim(place.id()));
+        let line = format!("{:>3} {}  {}", place.number, place.step.title, style.aside(place.id()));
         host.ui.data(&hang(&line, host.ui.width(), 4));
     }
     Ok(())

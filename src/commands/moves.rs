@@ -22,7 +22,7 @@ pub fn back(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
 pub fn goto(host: &Host, arguments: &GotoArgs) -> Result<Exit, Failure> {
     let mut session = Session::open(host, &arguments.workspace)?;
     let target = state::find(&session.course, &arguments.step)?.id().to_owned();
-    let question = format!("Bring git and the sandbox to the start of `{target}`? (`tutorial undo` takes it back)");
+    let question = format!("Bring git and the sandbox to the start of `{target}`? `tutorial undo` takes it back.");
     if host.ui.is_interactive() && !arguments.yes && !host.ui.confirm(&question, true)? {
         return Ok(Exit::NotYet);
     }

@@ -148,7 +148,7 @@ pub fn overview(session: &Session<'_>) -> String {
         };
         let title = if is_here { style.bold(&place.step.title) } else { place.step.title.clone() };
         let here = if is_here { style.accent("  ← you are here") } else { String::new() };
-        let line = format!("{:>3} {sign} {title} {}{here}", place.number, style.dim(place.id()));
+        let line = format!("{:>3} {sign} {title}  {}{here}", place.number, style.aside(place.id()));
         text.push_str(&hang(&line, width, 6));
     }
     text

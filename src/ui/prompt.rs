@@ -6,6 +6,9 @@ use dialoguer::{Confirm, MultiSelect, Select};
 use super::Ui;
 use crate::error::{Exit, Failure};
 
+/// What dialoguer puts around a question: the sign before it, `(y/n)` and the answer behind it.
+const DECORATION_WIDTH: usize = 16;
+
 /// The learner pressed Ctrl-C or Escape, or the terminal went away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancelled;
@@ -48,13 +51,19 @@ impl Ui {
             .map_err(|error| cancelled(&error))
     }
 
-    /// Asks yes or no. Where nobody can be asked, the answer is no.
+    /// Asks yes or no. Where nobody can be asked, the answer is no. A question that is too long for one line is said
+    /// before, since a prompt that wraps is drawn over and over.
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Cancelled> {
         if !self.is_interactive() {
             return Ok(false);
         }
+        let question = self.conversation_style().commands(question);
+        let fits = console::measure_text_width(&question) + DECORATION_WIDTH <= self.conversation_width();
+        if !fits {
+            self.say(&question);
+        }
         Confirm::with_theme(&*self.prompt_theme())
-            .with_prompt(question)
+            .with_prompt(if fits { question } else { "Shall I?".to_owned() })
             .default(default)
             .interact_opt()
             .map(|answer| answer.unwrap_or(false))

@@ -40,6 +40,11 @@ impl Style {
         self.paint("2", text)
     }
 
+    /// Something that matters less, beside a text: what colour would set apart is in brackets where there is none.
+    pub fn aside(self, text: &str) -> String {
+        if self.enabled { self.dim(text) } else { format!("({text})") }
+    }
+
     pub fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
