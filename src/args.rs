@@ -137,6 +137,9 @@ pub struct StartArgs {
     pub dir: Option<PathBuf>,
     #[command(flatten)]
     pub cluster: SandboxArgs,
+    /// The kind cluster's name; without it the course's
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// Also write the kind cluster's context into your own kubeconfig
     #[arg(long)]
     pub export_kubeconfig: bool,
@@ -160,6 +163,11 @@ pub enum Sandbox {
 }
 
 impl Sandbox {
+    /// The one that the word stands for.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Embedded, Self::Kind, Self::Existing].into_iter().find(|sandbox| sandbox.name() == name)
+    }
+
     /// The word for it, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -296,6 +304,9 @@ pub struct RemoveArgs {
     /// Ask nothing
     #[arg(long, short)]
     pub yes: bool,
+    /// Go on where the sandbox cannot be reached, and leave behind what is there of it
+    #[arg(long)]
+    pub forget: bool,
     #[command(flatten)]
     pub workspace: WorkspaceArgs,
 }
@@ -419,9 +430,12 @@ pub enum ClusterCommand {
 /// Which sandbox is meant.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct ClusterNameArgs {
-    /// The sandbox's name
-    #[arg(long, default_value = "tutorial")]
-    pub name: String,
+    /// The sandbox's name; without it `tutorial`
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The sandbox of the workspace in this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -453,6 +467,9 @@ pub struct ClusterDeleteArgs {
     /// Ask nothing
     #[arg(long, short)]
     pub yes: bool,
+    /// Go on where it cannot be reached, and leave behind what is there of it
+    #[arg(long)]
+    pub forget: bool,
     #[command(flatten)]
     pub name: ClusterNameArgs,
 }

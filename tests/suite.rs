@@ -15,6 +15,8 @@ mod author;
 mod background;
 #[path = "suite/course.rs"]
 mod course;
+#[path = "suite/engine.rs"]
+mod engine;
 #[path = "suite/helm.rs"]
 mod helm;
 #[path = "suite/kind.rs"]

@@ -25,6 +25,13 @@ pub enum ClusterError {
     NoLog { path: PathBuf, source: std::io::Error },
 }
 
+impl ClusterError {
+    /// Whether what is there under the name is somebody else's, so that there is nothing of ours to remove.
+    pub fn is_not_ours(&self) -> bool {
+        matches!(self, Self::Kind(error) if error.is_not_ours())
+    }
+}
+
 impl From<KindError> for ClusterError {
     fn from(error: KindError) -> Self {
         Self::Kind(Box::new(error))

@@ -43,6 +43,35 @@ pub fn merge_into(file: &Path, from: &Path) -> Result<String, ExportError> {
     Ok(context.as_str().unwrap_or_default().to_owned())
 }
 
+/// A context that was written into a kubeconfig of the learner's; kept in the cluster's directory, so that it is found
+/// again whatever `KUBECONFIG` says later, and after a removal that was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Exported {
+    pub file: PathBuf,
+    pub context: String,
+    pub server: String,
+}
+
+const RECORD: &str = "exported.json";
+
+/// What was written into the learner's kubeconfigs, by the record in the cluster's directory.
+pub fn exported(directory: &Path) -> Vec<Exported> {
+    let text = std::fs::read(directory.join(RECORD)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Notes what is going to be written. Before it is: what is not there is taken out without harm.
+pub fn record(directory: &Path, exported_now: Exported) -> Result<(), ExportError> {
+    let mut all = exported(directory);
+    if !all.contains(&exported_now) {
+        all.push(exported_now);
+    }
+    let path = directory.join(RECORD);
+    let text = serde_json::to_string_pretty(&all).expect("plain data with string keys");
+    reader::write(&path, &text)
+        .map_err(|error| ExportError::Write { path, source: std::io::Error::other(error.to_string()) })
+}
+
 /// Takes away what [`merge_into`] added, if it still leads to the same server.
 pub fn take_out(file: &Path, name: &str, server: &str) -> Result<(), ExportError> {
     if !file.exists() {
@@ -120,5 +149,12 @@ mod tests {
         std::fs::write(&own, "[1, 2").expect("a file");
         assert!(merge_into(&own, &ours).is_err());
         assert_eq!(std::fs::read_to_string(&own).expect("a file"), "[1, 2");
+
+        let one = Exported { file: own, context: "kind-a".into(), server: "https://127.0.0.1:1".into() };
+        assert_eq!(exported(directory.path()), []);
+        for _ in 0..2 {
+            record(directory.path(), one.clone()).expect("written");
+        }
+        assert_eq!(exported(directory.path()), [one]);
     }
 }

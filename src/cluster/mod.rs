@@ -78,22 +78,100 @@ pub enum Status {
     NotRunning(String),
 }
 
+/// How `tutorial cluster` is told of a cluster: by its workspace, or by its name.
+pub fn argument(name: &str, directory: &Path) -> String {
+    let of_workspace = directory.ends_with(".tutorial/cluster").then(|| directory.ancestors().nth(2)).flatten();
+    match of_workspace {
+        Some(root) => {
+            let root = root.display().to_string();
+            let is_plain = |character: char| character.is_alphanumeric() || "/._-+@".contains(character);
+            if root.chars().all(is_plain) {
+                format!("--dir {root}")
+            } else {
+                format!("--dir '{}'", root.replace('\'', r"'\''"))
+            }
+        }
+        None => format!("--name {name}"),
+    }
+}
+
+/// Clusters that were begun in a directory, given up for another one, and could not be reached then.
+const LEFT_FILE: &str = "left.json";
 /// Says in a cluster's directory what it is, where it is not an embedded one.
 const CLUSTER_FILE: &str = "cluster.json";
 
 impl Cluster {
     /// The cluster that a directory belongs to: what was noted there, else the embedded one of this name.
     pub fn found_in(directory: &Path, name: &str, time_factor: f64) -> Self {
-        let noted = || serde_json::from_slice(&std::fs::read(directory.join(CLUSTER_FILE)).ok()?).ok();
-        noted().unwrap_or_else(|| {
+        Self::noted_in(directory).unwrap_or_else(|| {
             let (name, directory) = (name.to_owned(), directory.to_owned());
             Self::Embedded(ClusterSpec { name, directory, node_ports: Vec::new(), time_factor })
         })
     }
 
-    /// Whether its directory says that it has been begun.
+    /// What a directory says was begun in it, where it is not an embedded one.
+    fn noted_in(directory: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(directory.join(CLUSTER_FILE)).ok()?).ok()
+    }
+
+    /// Whether a directory says that one that is not embedded has been begun in it.
     pub fn is_noted(directory: &Path) -> bool {
-        directory.join(CLUSTER_FILE).is_file()
+        [CLUSTER_FILE, LEFT_FILE].iter().any(|file| directory.join(file).is_file())
+    }
+
+    /// Whether the cluster of a directory could be worked with once, so that a learner's work may be in it. Until then
+    /// another may be made in its place.
+    pub fn was_finished(directory: &Path) -> bool {
+        directory.join("connection.json").is_file() || directory.join("data").is_dir()
+    }
+
+    /// Gives up what was begun in a directory and never finished. What cannot be reached now is noted there, and goes
+    /// with the next [`Cluster::delete`].
+    pub async fn abandon(directory: &Path) -> Result<(), ClusterError> {
+        let Some(noted) = Self::noted_in(directory) else { return Ok(()) };
+        if noted.delete_this().await.is_err_and(|error| !error.is_not_ours()) {
+            let mut left = left_in(directory);
+            if !left.contains(&noted) {
+                left.push(noted);
+            }
+            let text = serde_json::to_string_pretty(&left).expect("plain data with string keys");
+            write(&directory.join(LEFT_FILE), &text)?;
+        }
+        let path = directory.join(CLUSTER_FILE);
+        std::fs::remove_file(&path).map_err(|source| ClusterError::Write { path, source })
+    }
+
+    /// Whether it may be made as it is asked for. Before anything is noted.
+    pub fn check(&self) -> Result<(), ClusterError> {
+        match self {
+            Self::Kind(spec) => Ok(kind::check_name(spec)?),
+            Self::Embedded(_) | Self::Existing(_) => Ok(()),
+        }
+    }
+
+    /// What stays where it cannot be reached, and how to remove it by hand.
+    fn left_behind(&self) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Kind(spec) => Some(format!(
+                "in Docker, the nodes of the kind cluster `{0}` and their volumes: `docker ps -aq --filter \
+                 label=tutorial.cluster={0} | xargs docker rm -fv`",
+                spec.name
+            )),
+            Self::Existing(spec) => Some(format!(
+                "on the cluster of `{}`, the namespaces {} and the user for checks in `tutorial-system`: `kubectl \
+                 --context {} delete namespace …`",
+                spec.context,
+                spec.namespaces.join(", "),
+                spec.context
+            )),
+        }
+    }
+
+    /// All that stays of what was begun in its directory.
+    pub fn all_left_behind(&self) -> Vec<String> {
+        let left = left_in(self.directory());
+        std::iter::once(self).chain(&left).filter_map(Self::left_behind).collect()
     }
 
     /// `embedded`, `kind` or `existing`.
@@ -117,6 +195,7 @@ impl Cluster {
     /// Makes or starts it, and returns when it answers; at once where it does. What a run that was interrupted left is
     /// finished. `program` is this binary.
     pub async fn ensure_running(&self, program: &Path, told: Told<'_>) -> Result<Connection, ClusterError> {
+        self.check()?;
         if !matches!(self, Self::Embedded(_)) {
             self.note()?;
         }
@@ -134,10 +213,7 @@ impl Cluster {
         if std::fs::read_to_string(&path).is_ok_and(|noted| noted == text) {
             return Ok(());
         }
-        std::fs::create_dir_all(self.directory())
-            .map_err(|source| ClusterError::Write { path: path.clone(), source })?;
-        reader::write(&path, &text)
-            .map_err(|error| ClusterError::Write { path, source: std::io::Error::other(error.to_string()) })
+        write(&path, &text)
     }
 
     /// What is known of it without asking it, from this or an earlier run.
@@ -165,7 +241,7 @@ impl Cluster {
                 kind::Status::Absent => Status::NotRunning("not there".into()),
                 kind::Status::Unknown(why) => Status::NotRunning(why),
             },
-            Self::Existing(spec) => match existing::ensure(spec).await {
+            Self::Existing(spec) => match existing::look(spec).await {
                 Ok(connection) => Status::Running { connection, served: format!("by the context `{}`", spec.context) },
                 Err(error) => Status::NotRunning(error.to_string()),
             },
@@ -181,8 +257,23 @@ impl Cluster {
         }
     }
 
-    /// Removes all of it that is ours, outside of its directory.
+    /// Removes all of it that is ours, outside of its directory; also what was begun there before it.
     pub async fn delete(&self) -> Result<(), ClusterError> {
+        self.delete_this().await?;
+        for left in left_in(self.directory()) {
+            match left.delete_this().await {
+                Err(error) if !error.is_not_ours() => return Err(error),
+                _ => {}
+            }
+        }
+        let path = self.directory().join(LEFT_FILE);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::Write { path, source }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete_this(&self) -> Result<(), ClusterError> {
         match self {
             Self::Embedded(spec) => Ok(process::stop(&spec.directory).await?),
             Self::Kind(spec) => Ok(kind::delete(spec).await?),
@@ -223,5 +314,30 @@ impl Cluster {
             Self::Existing(spec) => snapshot::Scope::Only(spec.namespaces.clone()),
             Self::Embedded(_) | Self::Kind(_) => snapshot::Scope::AllButSystem,
         }
+    }
+}
+
+fn left_in(directory: &Path) -> Vec<Cluster> {
+    let text = std::fs::read(directory.join(LEFT_FILE)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ClusterError> {
+    let failed = |source| ClusterError::Write { path: path.to_owned(), source };
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(failed)?;
+    }
+    reader::write(path, text).map_err(|error| failed(std::io::Error::other(error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_cluster_is_called_on_the_command_line() {
+        assert_eq!(argument("t", Path::new("/h/.clusters/t")), "--name t");
+        assert_eq!(argument("tutorial-c", Path::new("/h/c/.tutorial/cluster")), "--dir /h/c");
+        assert_eq!(argument("t", Path::new("/my work/.tutorial/cluster")), "--dir '/my work'");
     }
 }

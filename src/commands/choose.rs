@@ -56,20 +56,70 @@ pub fn kubeconfigs(host: &Host) -> Vec<PathBuf> {
 }
 
 /// Removes what is ours of a cluster, also from the learner's kubeconfig where they let it be written there.
-pub fn delete(host: &Host, cluster: &Cluster) -> Result<(), Failure> {
+pub fn delete(host: &Host, cluster: &Cluster, unreached: Unreached) -> Result<(), Failure> {
+    let exported = export::exported(cluster.directory());
     let known = cluster.known().filter(|_| matches!(cluster, Cluster::Kind(_)));
     let contexts = known.map(|connection| existing::contexts(&[connection.kubeconfig])).unwrap_or_default();
     let line = host.ui.progress("removing the sandbox");
     let removed = host.runtime.block_on(cluster.delete());
     line.clear();
-    // Else what is in Docker or on a cluster would be left behind, with nobody who knows of it.
-    removed?;
+    match removed {
+        Ok(()) => {}
+        Err(error) if error.is_not_ours() => host.ui.say(&format!("{error}; it stays as it is.")),
+        Err(error) => forget(host, error.into(), &cluster.all_left_behind(), unreached)?,
+    }
+    for one in exported {
+        export::take_out(&one.file, &one.context, &one.server)?;
+    }
+    // One that an earlier version has written.
     for context in contexts {
         for file in kubeconfigs(host) {
             export::take_out(&file, &context.name, &context.server)?;
         }
     }
     Ok(())
+}
+
+/// What to do with a sandbox that cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub enum Unreached {
+    /// Whoever is asked may forget it.
+    Ask,
+    /// Nobody is asked: it is a failure.
+    Refuse,
+    Forget,
+}
+
+impl Unreached {
+    pub fn of(host: &Host, yes: bool, forget: bool) -> Self {
+        match (forget, yes || !host.ui.is_interactive()) {
+            (true, _) => Self::Forget,
+            (false, true) => Self::Refuse,
+            (false, false) => Self::Ask,
+        }
+    }
+}
+
+/// What is in Docker or on a cluster would be left behind, with nobody who knows of it: only where that is wanted.
+fn forget(host: &Host, failure: Failure, left: &[String], unreached: Unreached) -> Result<(), Failure> {
+    if left.is_empty() {
+        return Err(failure);
+    }
+    if matches!(unreached, Unreached::Refuse) {
+        let first = failure.hint.clone().map_or(String::new(), |hint| format!("{hint}; "));
+        let hint = format!("{first}or forget it with `--forget`, which leaves behind what is there");
+        return Err(failure.hint(hint));
+    }
+    let style = host.ui.conversation_style();
+    host.ui.say_as_is(&failure.render());
+    host.ui.say("What is left behind where it cannot be reached:");
+    for one in left {
+        host.ui.say(&style.commands(&format!("  {one}")));
+    }
+    match unreached {
+        Unreached::Ask if !host.ui.confirm("Forget it?", false)? => Err(Failure::new("").exit(Exit::NotYet)),
+        _ => Ok(()),
+    }
 }
 
 /// A cluster that exists has to be named, and confirmed: by the learner, or by `--yes`.

@@ -38,7 +38,7 @@ pub fn remove(host: &Host, arguments: &RemoveArgs) -> Result<Exit, Failure> {
         }
     }
     let cluster = Cluster::found_in(&workspace.cluster(), "tutorial", host.settings.time_factor);
-    choose::delete(host, &cluster)?;
+    choose::delete(host, &cluster, choose::Unreached::of(host, arguments.yes, arguments.forget))?;
     for directory in [&repository, &ours] {
         remove_directory(directory)?;
     }

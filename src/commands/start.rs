@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::choose;
 use crate::args::{Sandbox, StartArgs, WorkspaceArgs};
-use crate::cluster::{Cluster, export};
+use crate::cluster::kind::{self, KindError};
+use crate::cluster::{Cluster, existing, export};
 use crate::course::CourseReference;
 use crate::error::{Exit, Failure};
 use crate::session::{Beginning, Host, Session, find_workspace, load_course, reference_of, state};
-use crate::workspace::progress::SandboxOptions;
+use crate::workspace::progress::{Progress, SandboxOptions};
 use crate::workspace::{environment, progress};
 
 /// The course of those who name none.
@@ -16,17 +17,17 @@ const DEFAULT_COURSE: &str = "gitops-with-werf";
 
 pub fn run(host: &Host, arguments: &StartArgs) -> Result<Exit, Failure> {
     let (reference, directory) = which(host, arguments);
-    let is_begun = is_begun(host, &reference, directory.as_deref());
+    let noted = noted(host, &reference, directory.as_deref());
+    let is_begun = noted.is_some();
     let mut sandbox = arguments.sandbox;
     if sandbox.is_none() && !is_begun && host.ui.is_interactive() && !arguments.yes && !arguments.autoplay {
         sandbox = choose::ask(host)?;
     }
-    let options = if is_begun && sandbox.is_none() {
-        SandboxOptions::default()
-    } else {
-        choose::options(host, &arguments.cluster, sandbox)?
+    let options = options(host, arguments, sandbox, noted.as_ref())?;
+    let is_confirmed = |noted: &Progress| {
+        noted.sandbox == Sandbox::Existing.name() && noted.sandbox_options.context == options.context
     };
-    if sandbox == Some(Sandbox::Existing) && !is_begun {
+    if sandbox == Some(Sandbox::Existing) && !noted.as_ref().is_some_and(is_confirmed) {
         let course = load_course(host, &reference)?;
         choose::confirm_existing(host, &options, &course.sandbox.project, arguments.yes)?;
     }
@@ -47,8 +48,39 @@ pub fn run(host: &Host, arguments: &StartArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Whether the course has been begun where it would be.
-fn is_begun(host: &Host, reference: &CourseReference, directory: Option<&Path>) -> bool {
+/// What is asked of the sandbox: what is said now, else what the workspace has noted of the same one.
+fn options(
+    host: &Host,
+    arguments: &StartArgs,
+    sandbox: Option<Sandbox>,
+    noted: Option<&Progress>,
+) -> Result<SandboxOptions, Failure> {
+    let of_workspace = noted.and_then(|noted| Sandbox::named(&noted.sandbox));
+    let meant = sandbox.or(of_workspace);
+    let mut options = choose::options(host, &arguments.cluster, meant)?;
+    if let Some(name) = &arguments.name {
+        if meant != Some(Sandbox::Kind) {
+            return Err(Failure::new("`--name` goes with `--sandbox kind`").exit(Exit::Usage));
+        }
+        if !kind::node::is_name(name) {
+            return Err(Failure::from(KindError::Name { name: name.clone() }).exit(Exit::Usage));
+        }
+        options.name = Some(name.clone());
+    }
+    let Some(noted) = noted.filter(|_| meant == of_workspace) else { return Ok(options) };
+    let before = noted.sandbox_options.clone();
+    Ok(SandboxOptions {
+        name: options.name.or(before.name),
+        image: options.image.or(before.image),
+        workers: arguments.cluster.workers.unwrap_or(before.workers),
+        kubeconfigs: if options.context.is_some() { options.kubeconfigs } else { before.kubeconfigs },
+        context: options.context.or(before.context),
+        registry: options.registry.or(before.registry),
+    })
+}
+
+/// What is noted of the course where it would be, if it has been begun there.
+fn noted(host: &Host, reference: &CourseReference, directory: Option<&Path>) -> Option<Progress> {
     let root = match (directory, reference) {
         (Some(directory), _) => Some(host.current_directory.join(directory)),
         (None, CourseReference::BuiltIn(id)) => Some(host.settings.home.join(id)),
@@ -56,7 +88,7 @@ fn is_begun(host: &Host, reference: &CourseReference, directory: Option<&Path>) 
             crate::course::examine(reference).course.map(|course| host.settings.home.join(course.id))
         }
     };
-    root.is_some_and(|root| progress::peek(&root).is_some())
+    progress::peek(&root?)
 }
 
 /// Writes the kind cluster's context into the learner's own kubeconfig, which nothing else does.
@@ -69,6 +101,11 @@ fn export_kubeconfig(session: &mut Session<'_>) -> Result<(), Failure> {
     let Some(connection) = session.sandbox.known() else { return Ok(()) };
     let file = choose::kubeconfigs(host).into_iter().next();
     let file = file.ok_or_else(|| Failure::new("it is not known where your kubeconfig is: `HOME` is not set"))?;
+    let directory = session.sandbox.cluster().directory();
+    for context in existing::contexts(std::slice::from_ref(&connection.kubeconfig)) {
+        let exported = export::Exported { file: file.clone(), context: context.name, server: context.server };
+        export::record(directory, exported)?;
+    }
     let context = export::merge_into(&file, &connection.kubeconfig)?;
     host.ui.say(&format!("Your kubeconfig {} has the context `{context}` now.", file.display()));
     Ok(())

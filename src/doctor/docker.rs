@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};
+use futures_util::StreamExt;
 
 use super::{Finding, State, Surroundings};
 use crate::engine::{self, EngineError};
@@ -12,6 +14,8 @@ use crate::error::Explain;
 /// How long the engine may take to answer all that it is asked.
 const TIME_MAX: Duration = Duration::from_millis(1500);
 const GIGABYTE: u64 = 1_000_000_000;
+/// A kubeadm configuration is a few kilobytes.
+const ARCHIVE_BYTES_MAX: usize = 1024 * 1024;
 const NODE_IMAGES: &str = "kindest/node";
 
 /// What is known of an engine that answers.
@@ -19,7 +23,17 @@ const NODE_IMAGES: &str = "kindest/node";
 struct Facts {
     /// `28.2.2`, and where it was found.
     engine: String,
+    is_podman: bool,
+    /// The engine's first number, 28.
+    major: Option<u64>,
     info: SystemInfo,
+    /// Why it does not say what it is like.
+    no_info: Option<String>,
+    /// The networks' subnets.
+    subnets: Vec<String>,
+    has_network: bool,
+    /// Nodes of ours whose address is not the one that Kubernetes was told.
+    moved: Vec<String>,
     /// The node images that are here.
     images: Vec<String>,
     /// `max_user_watches` and `max_user_instances`.
@@ -67,8 +81,16 @@ async fn facts(surroundings: &Surroundings) -> Result<Facts, EngineError> {
     let engine = engine::connect(&surroundings.environment).await?;
     let filters = std::collections::HashMap::from([("reference", vec![NODE_IMAGES])]);
     let images = bollard::query_parameters::ListImagesOptionsBuilder::new().filters(&filters).build();
-    let (info, images) = tokio::join!(engine.docker.info(), engine.docker.list_images(Some(images)));
+    let (info, images, networks, moved) = tokio::join!(
+        engine.docker.info(),
+        engine.docker.list_images(Some(images)),
+        engine.docker.list_networks(None),
+        moved(&engine.docker),
+    );
+    let no_info = info.as_ref().err().map(ToString::to_string);
     let info = info.unwrap_or_default();
+    let networks = networks.unwrap_or_default();
+    let configurations = networks.iter().filter_map(|network| network.ipam.as_ref()?.config.as_ref()).flatten();
     let images = images.unwrap_or_default().into_iter().flat_map(|image| image.repo_tags).collect();
     let podman = if engine.is_podman() { "Podman " } else { "" };
     let number = |name: &str| -> Option<u64> {
@@ -76,8 +98,19 @@ async fn facts(surroundings: &Surroundings) -> Result<Facts, EngineError> {
     };
     let root = info.docker_root_dir.clone().unwrap_or_default();
     let disk = rustix::fs::statvfs(root.as_str()).ok().filter(|_| !root.is_empty());
+    // The nodes get the environment's proxy, else the one that the docker command gives to containers.
     let proxy = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+    let proxy = proxy.into_iter().find_map(|name| surroundings.variable(name)).map(str::to_owned);
+    let configuration = engine::docker_configuration(&surroundings.environment);
+    let of_containers = &configuration["proxies"]["default"];
+    let configured = ["httpsProxy", "httpProxy"].iter().find_map(|key| of_containers[*key].as_str());
     Ok(Facts {
+        is_podman: engine.is_podman(),
+        major: engine.version().split('.').next().and_then(|major| major.parse().ok()),
+        no_info,
+        subnets: configurations.filter_map(|configuration| configuration.subnet.clone()).collect(),
+        has_network: networks.iter().any(|network| network.name.as_deref() == Some("kind")),
+        moved,
         engine: format!("{podman}{} at {}", engine.version(), engine.place.address),
         images,
         inotify: number("max_user_watches").zip(number("max_user_instances")),
@@ -86,16 +119,30 @@ async fn facts(surroundings: &Surroundings) -> Result<Facts, EngineError> {
         has_ipv6: !std::path::Path::new("/proc/sys/net").exists()
             || std::path::Path::new("/proc/sys/net/ipv6").exists(),
         platform: surroundings.variable("DOCKER_DEFAULT_PLATFORM").map(str::to_owned),
-        proxy: proxy.into_iter().find_map(|name| surroundings.variable(name)).map(str::to_owned),
+        proxy: proxy.or_else(|| configured.map(str::to_owned)),
         info,
     })
 }
 
 /// What the facts mean. A row for each thing that was looked at, so that nobody wonders whether it was.
 fn judge(facts: &Facts) -> Vec<Finding> {
-    let mut rows = vec![row("docker", State::Ok, facts.engine.clone(), ENGINE, "")];
+    let mut rows = vec![match &facts.no_info {
+        None => row("docker", State::Ok, facts.engine.clone(), ENGINE, ""),
+        Some(cause) => {
+            let found = format!("{}, which does not say what it is like: {cause}", facts.engine);
+            row("docker", State::Warning, found, ENGINE, "`docker info` says how it is")
+        }
+    }];
+    rows.extend(podman(facts));
     rows.push(image(facts));
     rows.extend(watches(facts));
+    rows.extend(nodes(facts));
+    if facts.no_info.is_some() {
+        rows.extend([proxy(facts), ipv6(facts)]);
+        return rows;
+    }
+    rows.extend(image_store(facts));
+    rows.extend(addresses(facts));
     rows.push(cgroups(facts));
     rows.extend(rootless(facts));
     rows.extend(wsl(facts));
@@ -106,6 +153,95 @@ fn judge(facts: &Facts) -> Vec<Finding> {
     rows.push(proxy(facts));
     rows.push(ipv6(facts));
     rows
+}
+
+/// Nobody has played a course on Podman yet.
+fn podman(facts: &Facts) -> Option<Finding> {
+    let needed = "Docker; a kind cluster on Podman is untried";
+    let remedy = "if it does not work, use Docker, or the sandbox that is built in: `--sandbox embedded`";
+    facts.is_podman.then(|| row("podman", State::Warning, "it stands in for Docker", needed, remedy))
+}
+
+/// A node's address may change when it is started again. Kubernetes was told the old one.
+fn nodes(facts: &Facts) -> Option<Finding> {
+    let needed = "the addresses that Kubernetes was told";
+    let remedy = "`tutorial stop`, then `tutorial start`, tells it the new ones";
+    let found = || format!("{} got another address in a restart", facts.moved.join(", "));
+    (!facts.moved.is_empty()).then(|| row("nodes", State::Warning, found(), needed, remedy))
+}
+
+/// Our nodes that run at another address than `kubeadm` was told.
+async fn moved(docker: &Docker) -> Vec<String> {
+    // The label of the nodes that we make.
+    let filters = std::collections::HashMap::from([("label", vec!["tutorial.cluster"])]);
+    let options = bollard::query_parameters::ListContainersOptionsBuilder::new().filters(&filters).build();
+    let containers = docker.list_containers(Some(options)).await.unwrap_or_default();
+    let looks = containers.into_iter().map(async |container| {
+        let name = container.names?.first()?.trim_start_matches('/').to_owned();
+        let networks = container.network_settings?.networks?;
+        let now = networks.into_values().find_map(|network| network.ip_address.filter(|found| !found.is_empty()))?;
+        let told = told_address(docker, &container.id?).await?;
+        (told != now).then_some(name)
+    });
+    futures_util::future::join_all(looks).await.into_iter().flatten().collect()
+}
+
+/// The address in a node's `kubeadm.conf`, read without running anything in it.
+async fn told_address(docker: &Docker, container: &str) -> Option<String> {
+    let options = bollard::query_parameters::DownloadFromContainerOptionsBuilder::new();
+    let options = options.path("/kind/kubeadm.conf").build();
+    let mut archive = Vec::new();
+    let mut chunks = std::pin::pin!(docker.download_from_container(container, Some(options)));
+    while let Some(Ok(chunk)) = chunks.next().await {
+        archive.extend_from_slice(&chunk);
+        if archive.len() > ARCHIVE_BYTES_MAX {
+            return None;
+        }
+    }
+    advertised(&String::from_utf8_lossy(&archive))
+}
+
+fn advertised(configuration: &str) -> Option<String> {
+    let line = configuration.lines().find_map(|line| line.trim().strip_prefix("advertiseAddress:"))?;
+    Some(line.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+/// Since Docker 29 images lie in containerd's store, which exports the list of all platforms and the content of one.
+fn image_store(facts: &Facts) -> Option<Finding> {
+    let status = facts.info.driver_status.iter().flatten();
+    let is_containerds = status.into_iter().flatten().any(|text| text.starts_with("io.containerd.snapshotter"));
+    let needed = "images of one platform, where they are loaded into nodes";
+    if !is_containerds {
+        return Some(row("image store", State::Ok, "Docker's own", needed, ""));
+    }
+    if facts.major.is_none_or(|major| major < 29) {
+        return Some(row("image store", State::Ok, "containerd's", needed, ""));
+    }
+    let remedy = "tutorial loads one platform by itself; where kind's command says `content digest … not found`: \
+                  `docker save --platform linux/amd64 IMAGE -o FILE`, then `kind load image-archive FILE`";
+    Some(row("image store", State::Warning, "containerd's, of Docker 29 or later", needed, remedy))
+}
+
+/// Docker makes each network of a pool of addresses, and has few: 31 where nobody set others.
+fn addresses(facts: &Facts) -> Option<Finding> {
+    let needed = "room for the network of the nodes";
+    let pools = facts.info.default_address_pools.iter().flatten();
+    let sizes: Vec<u64> = pools.filter_map(|pool| pool_size(pool.base.as_deref()?, pool.size?)).collect();
+    let room = if sizes.is_empty() { 31 } else { sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(*size)) };
+    let used = facts.subnets.iter().filter(|subnet| !subnet.contains(':')).count() as u64;
+    let found = format!("{used} of Docker's {room} networks are made");
+    if used < room || facts.has_network {
+        return Some(row("addresses", State::Ok, found, needed, ""));
+    }
+    let remedy = "`docker network prune` removes networks that nobody uses; a VPN may hold addresses too";
+    Some(row("addresses", State::Warning, found, needed, remedy))
+}
+
+/// How many networks of a size a pool such as `172.17.0.0/12` has.
+fn pool_size(base: &str, size: i64) -> Option<u64> {
+    let prefix: i64 = base.rsplit('/').next()?.parse().ok()?;
+    let bits = u32::try_from(size.checked_sub(prefix)?).ok()?;
+    Some(1_u64.checked_shl(bits).unwrap_or(u64::MAX))
 }
 
 fn image(facts: &Facts) -> Finding {
@@ -277,6 +413,8 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             engine: "28.2.2 at unix:///var/run/docker.sock".into(),
+            major: Some(28),
+            subnets: vec!["172.17.0.0/16".into(), "fc00:f853:ccd:e793::/64".into()],
             info: SystemInfo {
                 cgroup_version: Some(SystemInfoCgroupVersionEnum::_2),
                 driver: Some("overlay2".into()),
@@ -290,6 +428,7 @@ mod tests {
             has_ipv6: true,
             platform: None,
             proxy: None,
+            ..Facts::default()
         }
     }
 
@@ -302,6 +441,8 @@ mod tests {
             "docker",
             "node image",
             "watches",
+            "image store",
+            "addresses",
             "cgroups",
             "storage",
             "docker disk",
@@ -338,6 +479,26 @@ mod tests {
         check("memory", |facts| facts.info.mem_total = Some(1_000_000_000), "1.0 GB", "more memory");
         check("platform", |facts| facts.platform = Some("linux/arm64".into()), "linux/arm64", "unset");
         check("proxy", |facts| facts.proxy = Some("http://me:x@127.0.0.1:3128".into()), "127.0.0.1:3128", "address");
+        check("podman", |facts| facts.is_podman = true, "stands in for Docker", "--sandbox embedded");
+        check("nodes", |facts| facts.moved = vec!["t-worker".into()], "t-worker got another", "tutorial stop");
+        let containerds = |facts: &mut Facts| {
+            facts.major = Some(29);
+            facts.info.driver_status = Some(vec![vec!["driver-type".into(), "io.containerd.snapshotter.v1".into()]]);
+        };
+        check("image store", containerds, "Docker 29", "--platform");
+        let used_up = |facts: &mut Facts| {
+            facts.subnets = (0..31).map(|number| format!("172.{number}.0.0/16")).collect();
+        };
+        check("addresses", used_up, "31 of Docker's 31", "docker network prune");
+        let mut used_by_us = facts();
+        used_up(&mut used_by_us);
+        used_by_us.has_network = true;
+        assert!(judge(&used_by_us).iter().all(|row| row.state == State::Ok), "the nodes' network is there");
+        let mut silent = facts();
+        silent.no_info = Some("500".into());
+        let rows = judge(&silent);
+        assert!(rows[0].state == State::Warning && rows[0].found.ends_with("500"), "{rows:?}");
+        assert!(rows.iter().all(|row| row.name != "cgroups" && row.name != "memory"), "what is not known is not told");
         let on_wsl = |facts: &mut Facts| {
             facts.info.kernel_version = Some("5.15.90.1-microsoft-standard-WSL2".into());
         };
@@ -348,6 +509,17 @@ mod tests {
         let rows = judge(&wsl);
         let row = rows.iter().find(|row| row.name == "wsl").expect("a row");
         assert!(row.state == State::Warning && row.remedy.contains(".wslconfig"), "{row:?}");
+    }
+
+    #[test]
+    fn pools_and_addresses() {
+        assert_eq!(pool_size("172.17.0.0/12", 16), Some(16));
+        assert_eq!(pool_size("10.0.0.0/8", 24), Some(65536));
+        assert_eq!(pool_size("10.0.0.0/24", 16), None);
+        assert_eq!(pool_size("nonsense", 16), None);
+        let configuration = "localAPIEndpoint:\n  advertiseAddress: \"172.18.0.2\"\n  bindPort: 6443\n";
+        assert_eq!(advertised(configuration).as_deref(), Some("172.18.0.2"));
+        assert_eq!(advertised("nothing"), None);
     }
 
     #[test]

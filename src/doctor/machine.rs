@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Finding, State, Surroundings};
+use super::{Finding, State, Surroundings, holder};
 
 /// The ports that a course wishes for.
 const PORTS: [u16; 3] = [30080, 30081, 5001];
@@ -66,12 +66,18 @@ pub async fn ports(surroundings: &Surroundings) -> Finding {
         let found = if own.is_empty() { "all free".to_owned() } else { format!("{} used by your sandbox", list(&own)) };
         return Finding::new("ports", State::Ok, found, needed, "");
     }
+    let holders: Vec<(u16, Option<String>)> = foreign.iter().map(|port| (*port, holder::of_port(*port))).collect();
+    let look = if holders.iter().any(|(_, holder)| holder.is_none()) { " (`sudo ss -ltnp` names it)" } else { "" };
+    let held: Vec<String> = holders
+        .into_iter()
+        .map(|(port, holder)| format!("{port} used by {}", holder.unwrap_or_else(|| "another user's program".into())))
+        .collect();
     Finding::new(
         "ports",
         State::Warning,
-        format!("{} used by another program", list(&foreign)),
+        held.join(", "),
         needed,
-        "nothing to do: the lessons show the addresses that are really used",
+        format!("end it if you want the lessons' own numbers{look}; else others are taken, and the lessons show them"),
     )
 }
 

@@ -5,6 +5,7 @@
 //! what it is: optional.
 
 mod docker;
+mod holder;
 mod machine;
 mod tools;
 
@@ -92,6 +93,17 @@ pub async fn examine(surroundings: &Surroundings) -> Vec<Finding> {
     let mut findings = vec![git, home, disk, ports, shell, terminal, kubectl, werf, helm, kind];
     findings.extend(docker);
     findings
+}
+
+/// Whether there is a werf on the PATH that a course can be played with, by the judgement of its row.
+pub async fn is_werf_usable(environment: &BTreeMap<String, String>, program: &Path) -> bool {
+    let surroundings = Surroundings {
+        environment: environment.clone(),
+        home: PathBuf::new(),
+        program: program.to_owned(),
+        terminal: None,
+    };
+    tools::is_werf_usable(&surroundings).await.unwrap_or(false)
 }
 
 /// Whether the embedded sandbox can be used.

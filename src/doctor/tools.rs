@@ -135,6 +135,18 @@ pub async fn werf(surroundings: &Surroundings) -> Finding {
     finding
 }
 
+/// The oldest werf that a course can be played with.
+const OLDEST_WERF: Version = Version(2, 53, 0);
+
+/// Whether the werf on the PATH is one to play with: one that says an older version is not. `None` where there is none.
+pub async fn is_werf_usable(surroundings: &Surroundings) -> Option<bool> {
+    match ask(surroundings.find("werf"), &["version"], surroundings).await {
+        Answer::Absent => None,
+        Answer::Silent(_) => Some(true),
+        Answer::Version(version) => Some(version >= OLDEST_WERF),
+    }
+}
+
 fn judge_werf(answer: &Answer) -> Finding {
     let needed = "2.53 or later for `--sandbox kind`; the embedded sandbox has its own";
     let install = "https://werf.io/getting_started/ has the current one";
@@ -143,7 +155,7 @@ fn judge_werf(answer: &Answer) -> Finding {
             let found = format!("{version}, which works in another way than werf 2 and is not used");
             Finding::new("werf", State::Warning, found, needed, install)
         }
-        Answer::Version(version) if *version < Version(2, 53, 0) => Finding::new(
+        Answer::Version(version) if *version < OLDEST_WERF => Finding::new(
             "werf",
             State::Warning,
             format!("{version}, which is too old and is not used"),

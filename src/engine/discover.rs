@@ -53,10 +53,12 @@ impl Place {
     }
 }
 
-/// The places to ask, in order. `variable` is the environment, `read` gives a file's text where there is one.
+/// The places to ask, in order. `variable` is the environment, `read` gives a file's text where there is one, `user` is
+/// the number of who asks.
 pub fn places(
     variable: &dyn Fn(&str) -> Option<String>,
     read: &dyn Fn(&Path) -> Option<String>,
+    user: u32,
 ) -> Result<Vec<Place>, EngineError> {
     let is_secured = variable("DOCKER_TLS_VERIFY").is_some() || variable("DOCKER_TLS").is_some();
     if let Some(host) = variable("DOCKER_HOST") {
@@ -74,19 +76,31 @@ pub fn places(
     if let Some(name) = current.filter(|name| !is_default && !name.is_empty() && name != "default") {
         return context(&name, By::CurrentContext(name.clone()), config.as_deref(), read).map(|place| vec![place]);
     }
-    Ok(usual(variable, home.as_deref()))
+    Ok(usual(variable, home.as_deref(), user))
 }
 
-/// Where engines listen when nobody says otherwise: the default, without root, Desktop, Colima, Rancher, Podman.
-fn usual(variable: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Vec<Place> {
-    let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
-    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-    sockets.extend(runtime.iter().map(|runtime| runtime.join("docker.sock")));
-    let below_home =
-        [".docker/run/docker.sock", ".docker/desktop/docker.sock", ".colima/default/docker.sock", ".rd/docker.sock"];
-    sockets.extend(home.iter().flat_map(|home| below_home.iter().map(|socket| home.join(socket))));
-    sockets.extend(runtime.iter().map(|runtime| runtime.join("podman/podman.sock")));
-    sockets.extend(home.iter().map(|home| home.join(".local/share/containers/podman/machine/podman.sock")));
+/// Where engines listen when nobody says otherwise: the default, without root, Desktop, Colima, Rancher, OrbStack,
+/// Podman.
+fn usual(variable: &dyn Fn(&str) -> Option<String>, home: Option<&Path>, user: u32) -> Vec<Place> {
+    let path = |name: &str| variable(name).map(PathBuf::from);
+    let below = |directory: Option<&Path>, sockets: &[&str]| -> Vec<PathBuf> {
+        directory.into_iter().flat_map(|directory| sockets.iter().map(|socket| directory.join(socket))).collect()
+    };
+    // Where nobody has logged in, as in a job or below sudo, the variable is not set and the directory is there.
+    let runtime = path("XDG_RUNTIME_DIR").unwrap_or_else(|| PathBuf::from(format!("/run/user/{user}")));
+    let settings = path("XDG_CONFIG_HOME").or_else(|| Some(home?.join(".config")));
+    let mut sockets = vec![PathBuf::from("/var/run/docker.sock"), runtime.join("docker.sock")];
+    sockets.extend(below(home, &[".docker/run/docker.sock", ".docker/desktop/docker.sock"]));
+    sockets.extend(below(path("COLIMA_HOME").as_deref(), &["default/docker.sock"]));
+    sockets.extend(below(home, &[".colima/default/docker.sock"]));
+    sockets.extend(below(settings.as_deref(), &["colima/default/docker.sock"]));
+    sockets.extend(below(home, &[".rd/docker.sock", ".orbstack/run/docker.sock"]));
+    sockets.push(runtime.join("podman/podman.sock"));
+    // A machine of Podman's: the current place on macOS, then those of earlier versions.
+    sockets.extend(below(path("TMPDIR").as_deref(), &["podman/podman-machine-default-api.sock"]));
+    let machine = home.map(|home| home.join(".local/share/containers/podman/machine"));
+    let of_machine = ["podman.sock", "podman-machine-default/podman.sock", "qemu/podman.sock"];
+    sockets.extend(below(machine.as_deref(), &of_machine));
     sockets.push("/run/podman/podman.sock".into());
     let place =
         |socket: PathBuf| Place { address: format!("unix://{}", socket.display()), by: By::Custom, is_secured: false };
@@ -134,7 +148,7 @@ mod tests {
             |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let read =
             |path: &Path| files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned());
-        places(&variable, &read)
+        places(&variable, &read, 7)
             .expect("places")
             .into_iter()
             .map(|place| format!("{}{}", place.address, place.why()))
@@ -187,13 +201,31 @@ mod tests {
             "unix:///h/.docker/run/docker.sock",
             "unix:///h/.docker/desktop/docker.sock",
             "unix:///h/.colima/default/docker.sock",
+            "unix:///h/.config/colima/default/docker.sock",
             "unix:///h/.rd/docker.sock",
+            "unix:///h/.orbstack/run/docker.sock",
             "unix:///run/user/1/podman/podman.sock",
             "unix:///h/.local/share/containers/podman/machine/podman.sock",
+            "unix:///h/.local/share/containers/podman/machine/podman-machine-default/podman.sock",
+            "unix:///h/.local/share/containers/podman/machine/qemu/podman.sock",
             "unix:///run/podman/podman.sock",
         ];
         assert_eq!(found(&variables, &config), expected);
-        assert_eq!(found(&[("DOCKER_CONTEXT", "default")], &[]).len(), 2);
+        let of_nobody = [
+            "unix:///var/run/docker.sock",
+            "unix:///run/user/7/docker.sock",
+            "unix:///run/user/7/podman/podman.sock",
+            "unix:///run/podman/podman.sock",
+        ];
+        assert_eq!(found(&[("DOCKER_CONTEXT", "default")], &[]), of_nobody);
+        let moved = [("COLIMA_HOME", "/c"), ("XDG_CONFIG_HOME", "/x"), ("TMPDIR", "/t")];
+        for socket in [
+            "unix:///c/default/docker.sock",
+            "unix:///x/colima/default/docker.sock",
+            "unix:///t/podman/podman-machine-default-api.sock",
+        ] {
+            assert!(found(&moved, &[]).iter().any(|place| place == socket), "{socket}");
+        }
         // A damaged file of Docker's is Docker's affair.
         assert_eq!(found(&variables, &[("/h/.docker/config.json", "{")]), expected);
     }

@@ -28,8 +28,10 @@ pub use host::Host;
 use sandbox::Sandbox;
 
 use crate::args::WorkspaceArgs;
+use crate::cluster::Cluster;
 use crate::course::model::{Course, Source};
 use crate::course::{self, CourseReference, Variables};
+use crate::doctor;
 use crate::error::{Exit, Failure};
 use crate::workspace::environment::{self, Facts, GitFacts};
 use crate::workspace::journal::Journal;
@@ -61,7 +63,7 @@ pub struct Beginning {
     pub directory: Option<PathBuf>,
     /// Named on the command line; else what the workspace has, else the embedded one.
     pub sandbox: Option<String>,
-    /// What else is said of it; counts where the course is begun.
+    /// What else is said of it; counts until the sandbox could be worked with once.
     pub options: SandboxOptions,
 }
 
@@ -94,7 +96,7 @@ impl<'h> Session<'h> {
         let lock = WriterLock::acquire(&workspace, "start", PATIENCE)?;
         let found = load_progress(host, &workspace)?;
         let is_new = found.is_none();
-        let progress = match found {
+        let mut progress = match found {
             Some(progress) if progress.course != course.id => {
                 return Err(Failure::new(format!(
                     "{} holds the course `{}`",
@@ -114,15 +116,11 @@ impl<'h> Session<'h> {
                 progress
             }
         };
-        if let Some(asked) = beginning.sandbox.as_deref().filter(|asked| *asked != progress.sandbox) {
-            let had = &progress.sandbox;
-            return Err(Failure::new(format!("this workspace runs on the sandbox `{had}`, not on `{asked}`"))
-                .hint("name another directory with `--dir`, or `tutorial remove` this one first")
-                .exit(Exit::Usage));
-        }
+        let is_bound_anew = !is_new && bind(host, &course, &workspace, &mut progress, beginning)?;
         let mut session = Self::assemble(host, course, workspace, progress);
+        session.sandbox.cluster().check()?;
         session.settle()?;
-        if is_new {
+        if is_new || is_bound_anew {
             session.save()?;
         }
         drop(lock);
@@ -169,7 +167,11 @@ impl<'h> Session<'h> {
         let path = self.host.environment.get("PATH").map_or("", String::as_str);
         let is_installed = |name: &str| environment::is_installed(name, path, &self.workspace.bin());
         // The embedded sandbox does not build images, so the real werf could not work with it.
-        let has_werf = self.progress.sandbox != "embedded" && is_installed("werf");
+        let is_usable = || {
+            let (environment, program) = (&self.host.environment, &self.host.program);
+            self.host.runtime.block_on(doctor::is_werf_usable(environment, program))
+        };
+        let has_werf = self.progress.sandbox != "embedded" && is_installed("werf") && is_usable();
         let ours = [("tutorial", true), ("werf", !has_werf), ("kubectl", !is_installed("kubectl"))];
         ours.into_iter().filter(|(_, is_ours)| *is_ours).map(|(name, _)| name).collect()
     }
@@ -265,6 +267,39 @@ impl<'h> Session<'h> {
         }
         Ok(())
     }
+}
+
+/// Takes up what is asked of the sandbox now; answers whether that changes anything. It may until the sandbox could be
+/// worked with once: what was begun before then was of no use, and is given up.
+fn bind(
+    host: &Host,
+    course: &Course,
+    workspace: &Workspace,
+    progress: &mut Progress,
+    beginning: &Beginning,
+) -> Result<bool, Failure> {
+    let had = &progress.sandbox;
+    let asked = beginning.sandbox.as_ref().unwrap_or(had);
+    let is_silent = beginning.sandbox.is_none() && beginning.options == SandboxOptions::default();
+    if is_silent || (asked == had && beginning.options == progress.sandbox_options) {
+        return Ok(false);
+    }
+    let directory = workspace.cluster();
+    if Cluster::was_finished(&directory) {
+        if asked != had {
+            return Err(Failure::new(format!("this workspace runs on the sandbox `{had}`, not on `{asked}`"))
+                .hint("name another directory with `--dir`, or `tutorial remove` this one first")
+                .exit(Exit::Usage));
+        }
+        host.ui.say("The sandbox has been made already: it stays as it is.");
+        return Ok(false);
+    }
+    let (asked, options) = (asked.clone(), beginning.options.clone());
+    let wanted = Progress { sandbox: asked, sandbox_options: options, ..progress.clone() };
+    sandbox::cluster_of(host, course, workspace, &wanted).check()?;
+    host.runtime.block_on(Cluster::abandon(&directory))?;
+    *progress = wanted;
+    Ok(true)
 }
 
 /// The workspace that a command means.

@@ -15,6 +15,8 @@ pub enum ExistingError {
     Unusable { context: String, reason: String },
     #[error("the context `{context}` leads to another cluster than the one that the course was begun on")]
     Another { context: String },
+    #[error("the course has not been begun on the cluster of `{context}`")]
+    NotBegun { context: String },
     #[error("the namespace `{namespace}` exists already on the cluster of `{context}`, and is not the course's")]
     Foreign { namespace: String, context: String },
     #[error("another workspace plays a course with the project `{project}` on this cluster: {by}")]
@@ -50,6 +52,7 @@ impl Explain for ExistingError {
             Self::Another { .. } => {
                 "choose another directory with `--dir`, or `tutorial remove` this workspace first".into()
             }
+            Self::NotBegun { .. } => "`tutorial start` begins it".into(),
             Self::Foreign { namespace, context } => format!(
                 "take another cluster; or, if you do not need it, `kubectl --context {context} delete namespace \
                  {namespace}`"

@@ -108,6 +108,19 @@ pub async fn ensure(spec: &ExistingSpec) -> Result<Connection, ExistingError> {
     Ok(connection)
 }
 
+/// Whether the cluster answers, and is the one that the course was begun on. Changes nothing.
+pub async fn look(spec: &ExistingSpec) -> Result<Connection, ExistingError> {
+    let directory = std::path::absolute(&spec.directory).unwrap_or_else(|_| spec.directory.clone());
+    let begun = claim_of(&directory).zip(known(&directory));
+    let (claim, connection) = begun.ok_or_else(|| ExistingError::NotBegun { context: spec.context.clone() })?;
+    let kubeconfig = kubeconfigs::extract(spec, &directory.join(KUBECONFIG))?;
+    let client = client(&spec.context, &kubeconfig).await?;
+    if identity(spec, &client).await? != claim.cluster {
+        return Err(ExistingError::Another { context: spec.context.clone() });
+    }
+    Ok(connection)
+}
+
 /// Removes what is ours: the namespaces, and with the last workspace the reader. Waits until they are gone.
 pub async fn remove(spec: &ExistingSpec) -> Result<(), ExistingError> {
     let directory = std::path::absolute(&spec.directory).unwrap_or_else(|_| spec.directory.clone());
@@ -121,7 +134,15 @@ pub async fn remove(spec: &ExistingSpec) -> Result<(), ExistingError> {
     let path = claim_path(&spec.project);
     match request::get(&client, &path).await {
         Ok(found) if found["metadata"]["labels"][LABEL] == claim.id => {
-            let mut going = spec.namespaces.clone();
+            let mut going = Vec::new();
+            for name in &spec.namespaces {
+                match request::get(&client, &namespace_path(name)).await {
+                    Ok(namespace) if is_ours(&namespace, &claim.id, &found) => going.push(name.clone()),
+                    Ok(_) => {}
+                    Err(error) if request::code(&error) == Some(404) => {}
+                    Err(error) => return Err(refused(error)),
+                }
+            }
             for namespace in &going {
                 request::delete(&client, &namespace_path(namespace)).await.map_err(refused)?;
             }
@@ -143,6 +164,16 @@ pub async fn remove(spec: &ExistingSpec) -> Result<(), ExistingError> {
     let _ = std::fs::remove_file(directory.join(CLAIM_FILE));
     let _ = std::fs::remove_file(directory.join("connection.json"));
     Ok(())
+}
+
+/// Whether a namespace is ours: by our label; or, where it bears none, by its age. None of the course's names was taken
+/// when they were claimed, so one that is younger is what a lesson has made since the last look.
+fn is_ours(namespace: &Value, id: &str, claim: &Value) -> bool {
+    let time = |object: &Value| object["metadata"]["creationTimestamp"].as_str()?.parse::<jiff::Timestamp>().ok();
+    match namespace["metadata"]["labels"][LABEL].as_str() {
+        Some(label) => label == id,
+        None => time(namespace).zip(time(claim)).is_some_and(|(namespace, claim)| namespace >= claim),
+    }
 }
 
 fn known(directory: &Path) -> Option<Connection> {
@@ -223,12 +254,12 @@ async fn take(spec: &ExistingSpec, client: &kube::Client, id: &str) -> Result<()
     request::create(client, &collection, &claim).await.map(drop).map_err(refused)
 }
 
-/// Marks the course's namespaces that there are by now as ours.
+/// Marks the course's namespaces that there are by now as ours, but for those that bear another workspace's mark.
 async fn label(spec: &ExistingSpec, client: &kube::Client, id: &str) -> Result<(), ExistingError> {
     for namespace in &spec.namespaces {
         let path = namespace_path(namespace);
         match request::get(client, &path).await {
-            Ok(found) if found["metadata"]["labels"][LABEL] != id => {
+            Ok(found) if found["metadata"]["labels"][LABEL].is_null() => {
                 let patch = json!({"metadata": {"labels": {LABEL: id}}});
                 request::merge(client, &path, &patch).await.map_err(|source| ExistingError::api(spec, source))?;
             }
@@ -261,4 +292,24 @@ async fn await_gone(spec: &ExistingSpec, client: &kube::Client, namespaces: &[St
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_namespaces_are_ours() {
+        fn check(label: Value, created: &str, expected: bool) {
+            let claim = json!({"metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"}});
+            let namespace = json!({"metadata": {"creationTimestamp": created, "labels": {LABEL: label}}});
+            assert_eq!(is_ours(&namespace, "ours", &claim), expected, "{namespace}");
+        }
+        let (before, after) = ("2026-01-01T09:59:59Z", "2026-01-01T10:00:05Z");
+        check(json!("ours"), before, true);
+        check(json!("another"), after, false);
+        check(Value::Null, after, true);
+        check(Value::Null, before, false);
+        check(Value::Null, "", false);
+    }
 }

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::diagnose::Diagnosis;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Reason};
 use crate::error::Explain;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
-    #[error("{0}")]
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("`{name}` is no name for a kind cluster")]
     Name { name: String },
@@ -20,10 +20,12 @@ pub enum KindError {
     MadeByKind { name: String },
     #[error("the kind cluster `{name}` belongs to another workspace")]
     Elsewhere { name: String, directory: PathBuf },
+    #[error("the kind cluster `{name}` was made by another user, or from another machine")]
+    Another { name: String },
     #[error("there is no kind cluster `{name}`")]
     Absent { name: String },
     #[error("the image {image} is not on this machine, and cannot be fetched")]
-    Image { image: String, cause: String },
+    Image { image: String, source: Reason },
     #[error("the machine is not ready for a kind cluster: {what}")]
     Unfit { what: String, remedy: String },
     #[error("Docker could not {doing}")]
@@ -69,6 +71,11 @@ impl KindError {
         move |source| Self::Write { path: path.to_owned(), source }
     }
 
+    /// Whether what is there under the name is somebody else's.
+    pub fn is_not_ours(&self) -> bool {
+        matches!(self, Self::Foreign { .. } | Self::MadeByKind { .. } | Self::Elsewhere { .. } | Self::Another { .. })
+    }
+
     /// Whether to look into the nodes can tell more than the error itself.
     pub(super) fn wants_diagnosis(&self) -> bool {
         matches!(
@@ -87,7 +94,7 @@ impl Explain for KindError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Engine(error) => return error.hint(),
-            Self::Name { .. } => "small letters, digits, `.` and `-` make one".into(),
+            Self::Name { .. } => "name it with `--name`: small letters, digits, `.` and `-` make a name".into(),
             Self::Foreign { container } => {
                 format!(
                     "choose another name with `--name`, or remove it if you do not need it: `docker rm -f {container}`"
@@ -99,8 +106,12 @@ impl Explain for KindError {
             Self::Elsewhere { directory, .. } => {
                 format!("choose another name with `--name`; this one is that of the workspace {}", directory.display())
             }
+            Self::Another { name } => format!(
+                "choose another name with `--name`, or remove it if you do not need it: `docker ps -aq --filter \
+                 label=io.x-k8s.kind.cluster={name} | xargs docker rm -fv`"
+            ),
             Self::Absent { .. } => "`tutorial cluster start --sandbox kind` makes it".into(),
-            Self::Image { cause, .. } if cause.contains("oomanyrequests") || cause.contains("429") => {
+            Self::Image { source: Reason(cause), .. } if cause.contains("oomanyrequests") || cause.contains("429") => {
                 "Docker Hub lets nobody fetch without end: `docker login`, or try again in an hour, or use the sandbox \
                  that is built in: `--sandbox embedded`"
                     .into()

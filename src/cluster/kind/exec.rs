@@ -1,6 +1,7 @@
 //! Commands in a node: as root, privileged, with what they say kept for whoever asks why one failed.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -16,6 +17,14 @@ use super::files::Log;
 const TAIL_LINES_MAX: usize = 30;
 /// As much of a command's output is kept.
 const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// For an engine or a node that hangs: kubeadm, the longest of what is run, gives up earlier.
+const COMMAND_TIME_MAX: Duration = Duration::from_secs(660);
+/// An image that is fed to a node may be large, and the disk slow.
+const FEED_TIME_MAX: Duration = Duration::from_secs(1800);
+/// After its output has ended, a command's exit code may come a moment later.
+const EXIT_TIME_MAX: Duration = Duration::from_secs(10);
+const EXIT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A node to run commands in.
 #[derive(Clone, Copy)]
@@ -35,7 +44,8 @@ impl Node<'_> {
         log: Option<&Log>,
     ) -> Result<String, KindError> {
         let command = vec!["bash".to_owned(), "-c".to_owned(), script.to_owned()];
-        self.run(called, command, environment, None::<futures_util::stream::Empty<_>>, log).await
+        let run = self.run(called, command, environment, None::<futures_util::stream::Empty<_>>, log);
+        self.within(called, COMMAND_TIME_MAX, run).await
     }
 
     /// Runs a shell script that nobody waits for.
@@ -59,7 +69,35 @@ impl Node<'_> {
         command: Vec<String>,
         input: impl Stream<Item = Result<Bytes, KindError>> + Send,
     ) -> Result<String, KindError> {
-        self.run(called, command, Vec::new(), Some(input), None).await
+        self.within(called, FEED_TIME_MAX, self.run(called, command, Vec::new(), Some(input), None)).await
+    }
+
+    async fn within<T>(
+        &self,
+        called: &str,
+        time_max: Duration,
+        run: impl Future<Output = Result<T, KindError>>,
+    ) -> Result<T, KindError> {
+        let what = || format!("`{called}` in {}", self.container);
+        let slow = |_| KindError::Slow { what: what(), seconds: time_max.as_secs() };
+        tokio::time::timeout(time_max, run).await.map_err(slow)?
+    }
+
+    /// The exit code of a command whose output has ended.
+    async fn exit_code(&self, exec: &str, called: &str) -> Result<i64, KindError> {
+        let doing = || KindError::docker(format!("say how `{called}` in {} ended", self.container));
+        let deadline = Instant::now() + EXIT_TIME_MAX;
+        loop {
+            let about = self.docker.inspect_exec(exec).await.map_err(doing())?;
+            match about.exit_code {
+                Some(code) if about.running != Some(true) => return Ok(code),
+                _ if Instant::now() > deadline => {
+                    let what = format!("the end of `{called}` in {}", self.container);
+                    return Err(KindError::Slow { what, seconds: EXIT_TIME_MAX.as_secs() });
+                }
+                _ => tokio::time::sleep(EXIT_PAUSE).await,
+            }
+        }
     }
 
     async fn run(
@@ -112,7 +150,7 @@ impl Node<'_> {
             heard = &mut hear => heard?,
             fed = &mut feed => { fed?; hear.await? }
         };
-        let code = self.docker.inspect_exec(&exec.id).await.map_err(doing())?.exit_code.unwrap_or(-1);
+        let code = self.exit_code(&exec.id, called).await?;
         if code == 0 {
             return Ok(String::from_utf8_lossy(&heard.stdout).into_owned());
         }

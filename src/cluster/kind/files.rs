@@ -93,6 +93,11 @@ impl Files {
         write().map_err(KindError::write(&path))
     }
 
+    /// Whether something may have been made in Docker. A note that is damaged is one too.
+    pub fn is_begun(&self) -> bool {
+        [MADE, CONNECTION].iter().any(|name| self.path(name).exists())
+    }
+
     /// Removes what tells of the cluster. The log stays, for whoever asks why.
     pub fn forget(&self) -> Result<(), KindError> {
         for name in [CONNECTION, MADE, KUBECONFIG, KUBECONFIG_READONLY] {

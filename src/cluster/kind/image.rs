@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::error::KindError;
 use super::files::Log;
 use super::version::KubernetesVersion;
+use crate::engine::Reason;
 
 /// The image of kind 0.33.0, by digest, so that it is the same for everybody.
 const DEFAULT: &str = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5";
@@ -21,6 +22,8 @@ const REPOSITORY: &str = "kindest/node";
 /// The first whose kubelet refuses cgroup v1.
 pub const FIRST_WITHOUT_CGROUP_1: u64 = 35;
 const RETRIES_MAX: u64 = 4;
+/// A fetch of which nothing is heard for as long has stalled.
+const STALL_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// What an image is asked for as: `repository[:tag][@digest]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +154,7 @@ async fn fetch(
         };
         log.line(&format!("{reference} cannot be fetched: {cause}"));
         if retries >= retries_max || !is_worth_a_retry(&cause) {
-            return Err(KindError::Image { image: short(reference).to_owned(), cause });
+            return Err(KindError::Image { image: short(reference).to_owned(), source: Reason(cause) });
         }
         retries += 1;
         tokio::time::sleep(Duration::from_secs(retries)).await;
@@ -172,7 +175,8 @@ async fn fetch_once(docker: &Docker, reference: &str, told: &(dyn Fn(u64, u64) +
     let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
     let mut stream = std::pin::pin!(docker.create_image(Some(options), None, None));
     let mut layers = Layers::default();
-    while let Some(line) = stream.next().await {
+    let stalled = |_| format!("nothing came for {} seconds", STALL_TIME_MAX.as_secs());
+    while let Some(line) = tokio::time::timeout(STALL_TIME_MAX, stream.next()).await.map_err(stalled)? {
         let line = line.map_err(|error| error.to_string())?;
         if let Some(message) = line.error_detail.as_ref().and_then(|detail| detail.message.clone()) {
             return Err(message);
@@ -223,6 +227,29 @@ mod tests {
     use bollard::models::ProgressDetail;
 
     use super::*;
+
+    #[test]
+    fn the_default_images_are_those_that_kind_releases_with() {
+        let default = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5";
+        assert_eq!(DEFAULT, default);
+        for (image, minor) in [(DEFAULT, 37), (DEFAULT_FOR_CGROUP_1, FIRST_WITHOUT_CGROUP_1 - 1)] {
+            let reference = Reference::read(image);
+            assert_eq!(reference.repository, REPOSITORY);
+            let version = reference.tag.as_deref().and_then(KubernetesVersion::read).expect("a version");
+            assert_eq!(version.minor, minor, "{image}");
+            let digest = reference.digest.expect("the same image for everybody");
+            let digits = digest.strip_prefix("sha256:").expect("a digest");
+            assert!(digits.len() == 64 && digits.chars().all(|digit| digit.is_ascii_hexdigit()), "{digest}");
+        }
+    }
+
+    #[test]
+    fn why_an_image_cannot_be_fetched_is_told() {
+        let error = KindError::Image { image: "i".into(), source: Reason("manifest unknown".into()) };
+        assert_eq!(crate::error::Failure::from(error).causes, ["manifest unknown"]);
+        let engine = KindError::Engine(crate::engine::EngineError::Absent);
+        assert!(crate::error::Failure::from(engine).causes.is_empty(), "its text is not told twice");
+    }
 
     #[test]
     fn references() {

@@ -17,6 +17,7 @@ mod manifests;
 mod network;
 pub mod node;
 mod nodes;
+mod owner;
 mod ports;
 mod progress;
 mod provision;
@@ -28,7 +29,6 @@ mod seen;
 mod site;
 mod version;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,6 +84,8 @@ pub enum Status {
 
 /// How long to wait for another run of ours on the same cluster.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(600);
+/// How long a node may take to show its journal.
+const JOURNAL_TIME_MAX: Duration = Duration::from_secs(20);
 /// A look at a cluster that should answer.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 /// After this, what has not ended is killed: etcd has written all by then, and pods' own processes may take minutes.
@@ -100,8 +102,10 @@ pub async fn ensure_running(spec: &KindSpec, told: Told<'_>) -> Result<Connectio
         return Ok(connection);
     }
     site.learn().await?;
-    site.tell(Phase::Engine, Step::Finished, None);
-    let was_finished = site.files.read::<Made>(MADE).is_some_and(|made| made.is_finished) && !nodes.is_empty();
+    let note = site.engine.is_podman().then(|| "this is Podman, with which nobody has tried it yet".to_owned());
+    site.tell(Phase::Engine, Step::Finished, note);
+    // Not known is as finished: nothing is removed then.
+    let was_finished = provision::past(&site, &nodes).await? == seen::Past::Finished;
     let (phase, error) = match Box::pin(provision::provision(&site)).await {
         Ok(connection) => return Ok(connection),
         Err(fault) => fault,
@@ -121,9 +125,13 @@ async fn take_back(site: &Site<'_>, was_finished: bool) {
     if was_finished {
         return;
     }
-    if let Ok(nodes) = nodes::ours_now(site).await
-        && let Err(error) = nodes::remove(site, &nodes).await
-    {
+    let removed = async {
+        let nodes = nodes::ours_now(site).await?;
+        nodes::remove(site, &nodes).await?;
+        registry::remove_if_unused(&site.engine.docker).await?;
+        site.files.forget()
+    };
+    if let Err(error) = removed.await {
         site.log.line(&format!("what was made could not be removed: {error}"));
     }
 }
@@ -176,32 +184,59 @@ pub async fn logs(spec: &KindSpec) -> Result<String, KindError> {
     check_name(spec)?;
     let files = Files::new(&spec.directory);
     let mut text = files.log_text();
-    files.create()?;
-    let site = site(spec, &|_| {}).await?;
-    for node in nodes::nodes_now(&site).await? {
+    let look = async {
+        files.create()?;
+        let site = site(spec, &|_| {}).await?;
+        let nodes = nodes::nodes_now(&site).await?;
+        Ok::<_, KindError>((site, nodes))
+    };
+    let (site, nodes) = match look.await {
+        Ok(found) => found,
+        // What was noted is here, whether Docker answers or not.
+        Err(error) if !text.is_empty() => {
+            text.push_str(&format!("\n==> the nodes cannot be asked: {} <==\n", diagnose::chain(&error)));
+            return Ok(text);
+        }
+        Err(error) => return Err(error),
+    };
+    for node in nodes {
         text.push_str(&format!("\n==> the console of {} <==\n", node.name));
         text.push_str(&diagnose::console(&site, &node.id).await.join("\n"));
         if node.is_running {
             let run = Node { docker: &site.engine.docker, container: &node.id };
             let script = "journalctl --no-pager -n 200 -u kubelet -u containerd";
             text.push_str(&format!("\n==> the journal of {} <==\n", node.name));
-            text.push_str(&run.script("read the journal", script, Vec::new(), None).await.unwrap_or_default());
+            let read = tokio::time::timeout(JOURNAL_TIME_MAX, run.script("read the journal", script, Vec::new(), None));
+            text.push_str(&match read.await {
+                Ok(journal) => journal.unwrap_or_else(|error| error.to_string()),
+                Err(_) => format!("it did not answer within {} seconds", JOURNAL_TIME_MAX.as_secs()),
+            });
         }
     }
     Ok(text)
 }
 
 /// Removes the cluster: containers, volumes, kubeconfigs, and the registry if it is ours and no cluster is left. The
-/// network stays, as kind leaves it.
+/// network stays, as kind leaves it. What somebody else has made is not in the way: it is an error only where there is
+/// nothing of ours.
 pub async fn delete(spec: &KindSpec) -> Result<(), KindError> {
-    check_name(spec)?;
     let files = Files::new(&spec.directory);
+    // Nothing can have been made under a name that is none.
+    if check_name(spec).is_err() {
+        return files.forget();
+    }
     let _working = files.lock(&spec.name, LOCK_TIME_MAX).await?;
-    let site = site(spec, &|_| {}).await?;
-    let nodes = nodes::nodes_now(&site).await?;
+    let was_begun = files.is_begun();
+    let site = match site(spec, &|_| {}).await {
+        Err(KindError::Engine(_)) if !was_begun => return Ok(()),
+        other => other?,
+    };
+    let ours = nodes::ours_now(&site).await?;
+    nodes::remove(&site, &ours).await?;
+    registry::remove_if_unused(&site.engine.docker).await?;
+    // Last: a removal that was killed is done again.
     site.files.forget()?;
-    nodes::remove(&site, &nodes).await?;
-    registry::remove_if_unused(&site.engine.docker).await
+    if ours.is_empty() && !was_begun { nodes::nodes_now(&site).await.map(drop) } else { Ok(()) }
 }
 
 /// Makes an image available to pods without a pull.
@@ -221,17 +256,19 @@ pub async fn load_image(spec: &KindSpec, source: &ImageSource) -> Result<(), Kin
     try_join_all(loads).await.map(drop)
 }
 
-fn check_name(spec: &KindSpec) -> Result<(), KindError> {
+/// Whether a cluster may be called as it shall be. To be asked before anything is noted.
+pub fn check_name(spec: &KindSpec) -> Result<(), KindError> {
     if node::is_name(&spec.name) { Ok(()) } else { Err(KindError::Name { name: spec.name.clone() }) }
 }
 
 async fn site<'a>(spec: &'a KindSpec, told: Told<'a>) -> Result<Site<'a>, KindError> {
-    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let environment = engine::environment();
     let files = Files::new(&spec.directory);
     let log = files.log()?;
     let engine: Engine = engine::connect(&environment).await?;
     let (info, facts) = (SystemInfo::default(), EngineFacts::default());
-    Ok(Site { engine, info, facts, spec, files, log, told, environment })
+    let owner = owner::of_this_process();
+    Ok(Site { engine, info, facts, spec, files, log, told, environment, owner })
 }
 
 /// The connection of a finished cluster that answers now.

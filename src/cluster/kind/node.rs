@@ -13,6 +13,8 @@ pub const LABEL_ROLE: &str = "io.x-k8s.kind.role";
 pub const LABEL_OURS: &str = "tutorial.cluster";
 /// Whose the cluster is, so that two workspaces do not take each other's.
 pub const LABEL_DIRECTORY: &str = "tutorial.directory";
+/// The user and the machine that made it.
+pub const LABEL_OWNER: &str = "tutorial.owner";
 pub const API_PORT: u16 = 6443;
 
 /// What a node is in its cluster.
@@ -87,6 +89,7 @@ impl EngineFacts {
 pub struct NodePlan<'a> {
     pub cluster: &'a str,
     pub directory: &'a str,
+    pub owner: &'a str,
     pub node: &'a str,
     pub role: Role,
     pub image: &'a str,
@@ -104,6 +107,7 @@ pub fn body(plan: &NodePlan<'_>) -> ContainerCreateBody {
         (LABEL_ROLE, plan.role.name()),
         (LABEL_OURS, plan.cluster),
         (LABEL_DIRECTORY, plan.directory),
+        (LABEL_OWNER, plan.owner),
     ];
     let administrator = (plan.role == Role::ControlPlane).then(|| "KUBECONFIG=/etc/kubernetes/admin.conf".to_owned());
     let environment = administrator.into_iter().chain(plan.proxy.iter().cloned());
@@ -192,6 +196,7 @@ mod tests {
             let plan = NodePlan {
                 cluster: "t",
                 directory: "/d",
+                owner: "1",
                 node: "t-worker",
                 role: Role::Worker,
                 image: "i",

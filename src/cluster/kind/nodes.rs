@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
@@ -10,55 +10,78 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use regex::Regex;
-use serde_json::Value;
 
 use super::error::KindError;
 use super::exec::Node;
 use super::files::{MADE, Made};
 use super::node::{self, API_PORT, NodePlan, Role};
-use super::seen::{self, Seen};
+use super::seen::{self, Meant, Seen};
 use super::site::Site;
 use super::{ports, proxy, registry};
 
 const BOOT_TIME_MAX: Duration = Duration::from_secs(30);
 const PORT_ATTEMPTS_MAX: usize = 3;
+/// A container takes as long to go, where its processes end slowly.
+const GONE_TIME_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(100);
 
 /// The cluster's containers as they are now; an error where one is not ours.
 pub async fn nodes_now(site: &Site<'_>) -> Result<Vec<Seen>, KindError> {
     let containers = seen::containers(&site.engine.docker).await?;
-    seen::nodes(&containers, &site.spec.name, site.files.directory(), site.spec.workers)
+    seen::nodes(&containers, meant(site), site.spec.workers)
 }
 
 /// Those of them that are ours, even where something else is in the way.
 pub async fn ours_now(site: &Site<'_>) -> Result<Vec<Seen>, KindError> {
     let containers = seen::containers(&site.engine.docker).await?;
-    Ok(seen::ours(&containers, &site.spec.name, site.files.directory()))
+    Ok(seen::ours(&containers, meant(site)))
 }
 
-/// Removes containers with their volumes.
+fn meant<'a>(site: &'a Site<'_>) -> Meant<'a> {
+    Meant { name: &site.spec.name, directory: site.files.directory(), owner: &site.owner }
+}
+
+/// Removes containers with their volumes, and waits until they are gone: their names are free then.
 pub async fn remove(site: &Site<'_>, nodes: &[Seen]) -> Result<(), KindError> {
     let mut removals = Vec::new();
     for node in nodes {
         removals.push(remove_one(site, node));
     }
-    try_join_all(removals).await.map(drop)
+    // All of them, also where one cannot be removed.
+    join_all(removals).await.into_iter().collect()
 }
 
 async fn remove_one(site: &Site<'_>, node: &Seen) -> Result<(), KindError> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match site.engine.docker.remove_container(&node.id, Some(options)).await {
+        Err(error) if registry::is_status(&error, 404) => return Ok(()),
         // 409: it is being removed already.
-        Err(error) if !registry::is_status(&error, 404) && !registry::is_status(&error, 409) => {
-            Err(KindError::docker(format!("remove the container {}", node.name))(error))
+        Err(error) if !registry::is_status(&error, 409) => {
+            return Err(KindError::docker(format!("remove the container {}", node.name))(error));
         }
-        _ => Ok(()),
+        _ => {}
     }
+    let deadline = Instant::now() + GONE_TIME_MAX;
+    loop {
+        match site.engine.docker.inspect_container(&node.id, None).await {
+            Err(error) if registry::is_status(&error, 404) => return Ok(()),
+            Err(error) => return Err(KindError::docker(format!("inspect the container {}", node.name))(error)),
+            Ok(_) if Instant::now() > deadline => return Err(slow_removal(&node.name)),
+            Ok(_) => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+fn slow_removal(name: &str) -> KindError {
+    KindError::Slow { what: format!("the removal of the container {name}"), seconds: GONE_TIME_MAX.as_secs() }
 }
 
 /// Creates and starts all nodes; where a port turns out to be taken, with others.
 pub async fn make_nodes(site: &Site<'_>, image: &str, network_name: &str) -> Result<Vec<Seen>, KindError> {
+    // Before the first container: whoever finds no note may take it that nothing was made.
+    site.files.write(MADE, &Made::default())?;
     let mut refused = BTreeSet::new();
     let wanted = node::names(&site.spec.name, site.spec.workers);
     let names: Vec<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
@@ -68,6 +91,7 @@ pub async fn make_nodes(site: &Site<'_>, image: &str, network_name: &str) -> Res
         node::body(&NodePlan {
             cluster: &site.spec.name,
             directory: &directory,
+            owner: &site.owner,
             node,
             role,
             image,
@@ -84,16 +108,21 @@ pub async fn make_nodes(site: &Site<'_>, image: &str, network_name: &str) -> Res
             let own_ports = if *role == Role::ControlPlane { ports.clone() } else { BTreeMap::new() };
             made.push(make_node(site, name, plan(name, *role, own_ports)));
         }
-        match try_join_all(made).await {
-            Ok(_) => break,
-            Err(KindError::Docker { source, .. })
-                if registry::is_port_taken(&source) && attempt < PORT_ATTEMPTS_MAX =>
-            {
+        // All of them to the end: one that is given up half-way may come to be after all else was removed.
+        let mut errors: Vec<KindError> = join_all(made).await.into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() {
+            break;
+        }
+        let taken =
+            |error: &KindError| matches!(error, KindError::Docker { source, .. } if registry::is_port_taken(source));
+        let error = errors.remove(errors.iter().position(taken).unwrap_or(0));
+        match &error {
+            KindError::Docker { source, .. } if taken(&error) && attempt < PORT_ATTEMPTS_MAX => {
                 site.log.line(&format!("a port is taken, others are tried: {source}"));
-                refused.extend(ports.values());
-                remove(site, &nodes_now(site).await?).await?;
+                refused.extend(ports::named(&source.to_string(), &ports));
+                remove(site, &ours_now(site).await?).await?;
             }
-            Err(error) => return Err(error),
+            _ => return Err(error),
         }
     }
     let nodes = nodes_now(site).await?;
@@ -104,21 +133,35 @@ pub async fn make_nodes(site: &Site<'_>, image: &str, network_name: &str) -> Res
 
 async fn make_node(site: &Site<'_>, name: &str, body: ContainerCreateBody) -> Result<(), KindError> {
     let docker = &site.engine.docker;
-    let options = CreateContainerOptionsBuilder::new().name(name).build();
-    match docker.create_container(Some(options), body).await {
-        Err(error) if registry::is_status(&error, 409) => {
-            return Err(KindError::Foreign { container: name.to_owned() });
+    let deadline = Instant::now() + GONE_TIME_MAX;
+    loop {
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        match docker.create_container(Some(options), body.clone()).await {
+            Err(error) if registry::is_status(&error, 409) && Instant::now() < deadline => {
+                clear_the_way(site, name).await?;
+                tokio::time::sleep(POLL).await;
+            }
+            Err(error) if registry::is_status(&error, 409) => return Err(slow_removal(name)),
+            Err(error) => return Err(KindError::docker(format!("make the node {name}"))(error)),
+            Ok(_) => break,
         }
-        made => made.map_err(KindError::docker(format!("make the node {name}")))?,
-    };
+    }
     docker.start_container(name, None).await.map_err(KindError::docker(format!("start the node {name}")))
 }
 
+/// The name is in use. What a run of ours that was given up has left is removed; of what is just going, only the name
+/// is still there; anything else is somebody's.
+async fn clear_the_way(site: &Site<'_>, name: &str) -> Result<(), KindError> {
+    let containers = seen::containers(&site.engine.docker).await?;
+    match seen::ours(&containers, meant(site)).into_iter().find(|node| node.name == name) {
+        Some(left) => remove_one(site, &left).await,
+        None if seen::is_there(&containers, name) => Err(KindError::Foreign { container: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
 async fn proxy_variables(site: &Site<'_>, network_name: &str, nodes: &[String]) -> Vec<String> {
-    let home = site.variable("DOCKER_CONFIG").map(std::path::PathBuf::from);
-    let home = home.or_else(|| Some(std::path::PathBuf::from(site.variable("HOME")?).join(".docker")));
-    let config = home.and_then(|home| std::fs::read(home.join("config.json")).ok());
-    let config: Value = config.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let config = crate::engine::docker_configuration(&site.environment);
     let network = site.engine.docker.inspect_network(network_name, None).await.ok();
     let subnets = network.and_then(|network| network.ipam?.config).unwrap_or_default();
     let subnets: Vec<String> = subnets.into_iter().filter_map(|config| config.subnet).collect();

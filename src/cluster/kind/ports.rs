@@ -32,9 +32,31 @@ pub fn mappings(node_ports: &[u16], taken: &BTreeSet<u16>) -> Result<BTreeMap<u1
     Ok(mappings)
 }
 
+/// Those of the ports that an engine's refusal names; all of them where it names none.
+pub fn named(refusal: &str, ports: &BTreeMap<u16, u16>) -> BTreeSet<u16> {
+    let is_named = |port: &u16| {
+        refusal
+            .match_indices(&format!(":{port}"))
+            .any(|(at, found)| !refusal[at + found.len()..].starts_with(|character: char| character.is_ascii_digit()))
+    };
+    let named: BTreeSet<u16> = ports.values().copied().filter(is_named).collect();
+    if named.is_empty() { ports.values().copied().collect() } else { named }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_port_that_is_taken_is_given_up() {
+        fn check(refusal: &str, expected: &[u16]) {
+            let ports = BTreeMap::from([(30080, 30080), (30081, 30081), (API_PORT, 3008)]);
+            assert_eq!(named(refusal, &ports).into_iter().collect::<Vec<_>>(), expected, "{refusal}");
+        }
+        check("Bind for 127.0.0.1:3008 failed: port is already allocated", &[3008]);
+        check("failed to listen on TCP socket: listen tcp4 127.0.0.1:30081: bind: address already in use", &[30081]);
+        check("ports are not available", &[3008, 30080, 30081]);
+    }
 
     #[test]
     fn a_taken_port_is_passed_over() {

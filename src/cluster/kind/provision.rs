@@ -28,6 +28,8 @@ const KUBEADM_TIME_MAX: Duration = Duration::from_secs(600);
 /// Marks in a node.
 const INITIALISED: &str = "/kind/.tutorial-initialised";
 const JOINED: &str = "/kind/.tutorial-joined";
+/// In the control plane: the cluster could be worked with once. Our own note of it may be lost.
+const FINISHED: &str = "/kind/.tutorial-finished";
 
 /// Makes the cluster, or finishes what is there of it.
 pub async fn provision(site: &Site<'_>) -> Result<Connection, Fault> {
@@ -36,7 +38,7 @@ pub async fn provision(site: &Site<'_>) -> Result<Connection, Fault> {
     let past = past(site, &found).await.map_err(at)?;
     match seen::plan(&found, site.spec.workers, past) {
         Plan::Make => Box::pin(make(site)).await,
-        Plan::Finish => Box::pin(finish(site, &found)).await,
+        Plan::Finish => Box::pin(finish(site, &found, past)).await,
         Plan::MakeAnew => {
             site.log.line("what is there of the cluster is half-made: it is removed and made anew");
             nodes::remove(site, &found).await.map_err(at)?;
@@ -45,13 +47,16 @@ pub async fn provision(site: &Site<'_>) -> Result<Connection, Fault> {
     }
 }
 
-/// How far the nodes once were, by our own notes, else by the mark in the control plane.
-async fn past(site: &Site<'_>, nodes: &[Seen]) -> Result<Past, KindError> {
+/// How far the nodes once were, by our own notes, else by the marks in the control plane.
+pub async fn past(site: &Site<'_>, nodes: &[Seen]) -> Result<Past, KindError> {
     let Some(control_plane) = nodes.first().filter(|node| node.role == Role::ControlPlane) else {
         return Ok(Past::Nothing);
     };
     let made: Made = site.files.read(MADE).unwrap_or_default();
     if made.is_finished && made.containers.first() == Some(&control_plane.id) {
+        return Ok(Past::Finished);
+    }
+    if nodes::has_file(site, control_plane, FINISHED).await? {
         return Ok(Past::Finished);
     }
     let is_initialised = nodes::has_file(site, control_plane, INITIALISED).await?;
@@ -111,9 +116,8 @@ async fn make(site: &Site<'_>) -> Result<Connection, Fault> {
 }
 
 /// Starts what was stopped, and does what is missing.
-async fn finish(site: &Site<'_>, nodes: &[Seen]) -> Result<Connection, Fault> {
+async fn finish(site: &Site<'_>, nodes: &[Seen], past: Past) -> Result<Connection, Fault> {
     let network_name = network::name(&|name| site.variable(name));
-    let made: Made = site.files.read(MADE).unwrap_or_default();
     let control_plane = &nodes[0];
     site.phase(Phase::Network, network::ensure(&site.engine.docker, &network_name, &site.log)).await?;
     let (registry, client) = tokio::try_join!(
@@ -127,7 +131,7 @@ async fn finish(site: &Site<'_>, nodes: &[Seen]) -> Result<Connection, Fault> {
     )?;
     wire(site, nodes, &registry).await.map_err(|error| (Phase::Registry, error))?;
     // What a learner has changed in a finished cluster is theirs.
-    let facts = if made.is_finished {
+    let facts = if past == Past::Finished {
         None
     } else {
         let facts = image_facts(site, control_plane).await.map_err(|error| (Phase::Init, error))?;
@@ -191,6 +195,11 @@ async fn complete(
         give_access(site, control_plane, registry, &early).await
     });
     let ((), (), (), connection) = tokio::try_join!(join, untaint, is_ready, access)?;
+    // That it cannot be left costs no more than that a lost note is no longer made up for.
+    let mark = format!("touch {FINISHED}");
+    if let Err(error) = in_node(site, control_plane).script("note the end", &mark, Vec::new(), None).await {
+        site.log.line(&error.to_string());
+    }
     let made = Made { containers: nodes.iter().map(|node| node.id.clone()).collect(), is_finished: true };
     let keep = || {
         site.files.write(CONNECTION, &connection)?;

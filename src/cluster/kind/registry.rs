@@ -25,6 +25,9 @@ const LABEL: &str = "tutorial.registry";
 const PORT: u16 = 5001;
 const PORT_INSIDE: &str = "5000/tcp";
 const ATTEMPTS_MAX: usize = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+/// As long as a fetch of its image may take.
+const LOCK_TIME_MAX: Duration = Duration::from_secs(600);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A registry that answers.
@@ -43,31 +46,76 @@ impl Registry {
 
 /// Makes sure that it runs, is on the nodes' network, and answers.
 pub async fn ensure(docker: &Docker, network: &str, log: &Log) -> Result<Registry, KindError> {
+    // Nobody removes it between the look and the start.
+    let working = alone().await?;
+    let registry = started(docker, network, log).await?;
+    drop(working);
+    await_answer(registry.port).await?;
+    Ok(registry)
+}
+
+async fn started(docker: &Docker, network: &str, log: &Log) -> Result<Registry, KindError> {
     let failed = || KindError::docker("start the image registry");
     let mut refused_ports = BTreeSet::new();
-    for _ in 0..ATTEMPTS_MAX {
+    let deadline = Instant::now() + ANSWER_TIME_MAX;
+    loop {
         let (name, existing) = find(docker).await?;
-        let is_there = existing.is_some();
         let port = match existing.as_ref().and_then(published_port) {
             Some(port) => Some(port),
             None => create(docker, name, network, &refused_ports, log).await?,
         };
-        // Another cluster's run was faster: it is found in the next round.
-        let Some(port) = port else { continue };
-        if let Err(error) = docker.start_container(name, None).await {
-            log.line(&format!("the registry does not start: {error}"));
-            refused_ports.insert(port);
-            remove(docker, name).await;
-            if !is_port_taken(&error) && !is_there {
-                return Err(failed()(error));
+        let Some(port) = port else {
+            // Another user's run was faster, and its container is found in the next round; or an old one is going.
+            if Instant::now() > deadline {
+                let what = format!("the way for the container {name}");
+                return Err(KindError::Slow { what, seconds: ANSWER_TIME_MAX.as_secs() });
             }
+            tokio::time::sleep(PAUSE).await;
             continue;
+        };
+        let Err(error) = docker.start_container(name, None).await else {
+            connect(docker, name, network, existing.as_ref()).await.map_err(failed())?;
+            return Ok(Registry { container: name.to_owned(), port });
+        };
+        log.line(&format!("the registry does not start: {error}"));
+        let is_taken = is_port_taken(&error);
+        // What was pushed to one that was there goes with it, so only where it can never start again.
+        if existing.is_none() || is_taken || is_network_missing(&error) {
+            remove(docker, name).await;
         }
-        connect(docker, name, network, existing.as_ref()).await.map_err(failed())?;
-        await_answer(port).await?;
-        return Ok(Registry { container: name.to_owned(), port });
+        refused_ports.insert(port);
+        let is_worth_a_retry = is_taken || (existing.is_some() && is_network_missing(&error));
+        if !is_worth_a_retry || refused_ports.len() >= ATTEMPTS_MAX || Instant::now() > deadline {
+            return Err(failed()(error));
+        }
     }
-    Err(KindError::NoPort)
+}
+
+/// Waits until no other run of this user's makes or removes the registry. The kernel gives the lock back when a process
+/// ends. Where there can be no such file, it goes without.
+async fn alone() -> Result<Option<std::fs::File>, KindError> {
+    let user = rustix::process::getuid().as_raw();
+    let own = std::path::PathBuf::from(format!("/run/user/{user}"));
+    let directory = if own.is_dir() { own } else { std::env::temp_dir() };
+    let path = directory.join(format!("tutorial-registry-{user}.lock"));
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // In a directory of everybody's a link may lead anywhere.
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    let Ok(file) = options.open(&path) else { return Ok(None) };
+    let deadline = Instant::now() + LOCK_TIME_MAX;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(std::fs::TryLockError::Error(_)) => return Ok(None),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() > deadline => {
+                let what = "another run's work on the image registry".to_owned();
+                return Err(KindError::Slow { what, seconds: LOCK_TIME_MAX.as_secs() });
+            }
+            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+        }
+    }
 }
 
 /// Makes the container; `None` where there is one by now.
@@ -116,6 +164,12 @@ pub fn is_port_taken(error: &bollard::errors::Error) -> bool {
     ["port is already allocated", "address already in use", "ports are not available", "Ports are not available"]
         .iter()
         .any(|part| text.contains(part))
+}
+
+/// Whether a container cannot be started because a network of its is no more.
+fn is_network_missing(error: &bollard::errors::Error) -> bool {
+    let text = error.to_string();
+    text.contains("network") && text.contains("not found")
 }
 
 fn published_port(container: &ContainerInspectResponse) -> Option<u16> {
@@ -214,6 +268,7 @@ pub async fn publish(client: &kube::Client, registry: &Registry) -> Result<(), k
 
 /// Removes the registry, with what was pushed to it, if it is ours and no kind cluster is left.
 pub async fn remove_if_unused(docker: &Docker) -> Result<(), KindError> {
+    let _working = alone().await?;
     let containers = seen::containers(docker).await?;
     let has_label = |container: &bollard::models::ContainerSummary, name: &str| {
         container.labels.as_ref().is_some_and(|labels| labels.contains_key(name))

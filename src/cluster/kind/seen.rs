@@ -7,7 +7,8 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::error::KindError;
-use super::node::{self, LABEL_CLUSTER, LABEL_DIRECTORY, LABEL_OURS, LABEL_ROLE, Role};
+use super::node::{self, LABEL_CLUSTER, LABEL_DIRECTORY, LABEL_OURS, LABEL_OWNER, LABEL_ROLE, Role};
+use super::owner;
 
 /// A node's container, ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,15 @@ pub struct Seen {
     pub is_running: bool,
 }
 
+/// Which cluster is meant, and who means it.
+#[derive(Debug, Clone, Copy)]
+pub struct Meant<'a> {
+    pub name: &'a str,
+    pub directory: &'a Path,
+    /// As [`owner::of_this_process`] has it.
+    pub owner: &'a str,
+}
+
 /// All containers of the engine.
 pub async fn containers(docker: &Docker) -> Result<Vec<ContainerSummary>, KindError> {
     let all = ListContainersOptionsBuilder::new().all(true).build();
@@ -26,19 +36,18 @@ pub async fn containers(docker: &Docker) -> Result<Vec<ContainerSummary>, KindEr
 
 /// The cluster's nodes, the control plane first, if all of them are ours; none where there is none. `workers` are
 /// those that are wanted, whose names have to be free.
-pub fn nodes(
-    containers: &[ContainerSummary],
-    name: &str,
-    directory: &Path,
-    workers: u8,
-) -> Result<Vec<Seen>, KindError> {
+pub fn nodes(containers: &[ContainerSummary], meant: Meant<'_>, workers: u8) -> Result<Vec<Seen>, KindError> {
+    let name = meant.name;
     let of_cluster = |container: &&ContainerSummary| label(container, LABEL_CLUSTER) == Some(name);
     let mut nodes = Vec::new();
     for container in containers.iter().filter(of_cluster) {
         if label(container, LABEL_OURS) != Some(name) {
             return Err(KindError::MadeByKind { name: name.to_owned() });
         }
-        if let Some(other) = other_directory(container, directory) {
+        if is_anothers(container, meant.owner) {
+            return Err(KindError::Another { name: name.to_owned() });
+        }
+        if let Some(other) = other_directory(container, meant.directory) {
             return Err(KindError::Elsewhere { name: name.to_owned(), directory: other });
         }
         nodes.push(seen(container));
@@ -53,10 +62,13 @@ pub fn nodes(
 }
 
 /// The containers of this cluster that are ours, whatever else there is.
-pub fn ours(containers: &[ContainerSummary], name: &str, directory: &Path) -> Vec<Seen> {
+pub fn ours(containers: &[ContainerSummary], meant: Meant<'_>) -> Vec<Seen> {
     let is_ours = |container: &&ContainerSummary| {
-        let has = |label_name| label(container, label_name) == Some(name);
-        has(LABEL_CLUSTER) && has(LABEL_OURS) && other_directory(container, directory).is_none()
+        let has = |label_name| label(container, label_name) == Some(meant.name);
+        has(LABEL_CLUSTER)
+            && has(LABEL_OURS)
+            && !is_anothers(container, meant.owner)
+            && other_directory(container, meant.directory).is_none()
     };
     containers.iter().filter(is_ours).map(seen).collect()
 }
@@ -65,11 +77,21 @@ fn label<'c>(container: &'c ContainerSummary, name: &str) -> Option<&'c str> {
     container.labels.as_ref()?.get(name).map(String::as_str)
 }
 
+/// Whether another user, or the same on another machine that has this engine too, has made a container.
+fn is_anothers(container: &ContainerSummary, own: &str) -> bool {
+    label(container, LABEL_OWNER).is_some_and(|owner| !owner::is_same(owner, own))
+}
+
+/// Whether there is a container of this name.
+pub fn is_there(containers: &[ContainerSummary], name: &str) -> bool {
+    containers.iter().any(|container| container_name(container) == name)
+}
+
 /// The workspace that a container belongs to, if it is another one and still there. What a workspace that is gone
-/// has left is anybody's.
+/// has left is anybody's; one that may not be looked at is not gone.
 fn other_directory(container: &ContainerSummary, directory: &Path) -> Option<PathBuf> {
     let of_container = PathBuf::from(label(container, LABEL_DIRECTORY)?);
-    (of_container != directory && of_container.is_dir()).then_some(of_container)
+    (of_container != directory && of_container.try_exists().unwrap_or(true)).then_some(of_container)
 }
 
 fn container_name(container: &ContainerSummary) -> String {
@@ -125,6 +147,10 @@ pub fn plan(nodes: &[Seen], workers: u8, past: Past) -> Plan {
 mod tests {
     use super::*;
 
+    fn meant() -> Meant<'static> {
+        Meant { name: "t", directory: Path::new("/ours"), owner: "1@a" }
+    }
+
     fn container(name: &str, labels: &[(&str, &str)]) -> ContainerSummary {
         ContainerSummary {
             id: Some(format!("id of {name}")),
@@ -138,7 +164,7 @@ mod tests {
     #[test]
     fn nothing_is_touched_that_is_not_ours() {
         fn check(containers: &[ContainerSummary], expected: Result<&[&str], &str>) {
-            let found = nodes(containers, "t", Path::new("/ours"), 1).map_err(|error| error.to_string());
+            let found = nodes(containers, meant(), 1).map_err(|error| error.to_string());
             let names = found.as_ref().map(|nodes| nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
             assert_eq!(names.as_deref().map_err(|error| error.as_str()), expected);
         }
@@ -162,10 +188,22 @@ mod tests {
         // A name that this cluster does not need.
         check(&[container("t-worker2", &[])], Ok(&[]));
         let mixed = [container("t-control-plane", &ours), container("t-worker", &[]), container("other", &elsewhere)];
-        let found: Vec<String> =
-            super::ours(&mixed, "t", Path::new("/ours")).into_iter().map(|node| node.name).collect();
+        let found: Vec<String> = super::ours(&mixed, meant()).into_iter().map(|node| node.name).collect();
         assert_eq!(found, ["t-control-plane"]);
         check(&[container("t-control-plane", &elsewhere)], Err("the kind cluster `t` belongs to another workspace"));
+        // A name that is too long cannot be looked up, which does not mean that nothing is there.
+        let hidden = format!("/{}", "a".repeat(300));
+        let hidden = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_DIRECTORY, hidden.as_str())];
+        check(&[container("t-control-plane", &hidden)], Err("the kind cluster `t` belongs to another workspace"));
+        // The same path on another machine, or of another user, is another directory.
+        let own = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_OWNER, "1@a"), (LABEL_DIRECTORY, "/gone")];
+        check(&[container("t-control-plane", &own)], Ok(&["t-control-plane"]));
+        for owner in ["2@a", "1@b"] {
+            let anothers = [(LABEL_CLUSTER, "t"), (LABEL_OURS, "t"), (LABEL_OWNER, owner), (LABEL_DIRECTORY, "/ours")];
+            let anothers = [container("t-control-plane", &anothers)];
+            check(&anothers, Err("the kind cluster `t` was made by another user, or from another machine"));
+            assert_eq!(super::ours(&anothers, meant()), []);
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Site<'a> {
     pub log: Log,
     pub told: Told<'a>,
     pub environment: BTreeMap<String, String>,
+    /// Who works: [`super::owner::of_this_process`].
+    pub owner: String,
 }
 
 /// An error, and what was being done.
