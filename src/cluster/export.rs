@@ -61,6 +61,9 @@ pub fn exported(directory: &Path) -> Vec<Exported> {
 }
 
 /// Notes what is going to be written. Before it is: what is not there is taken out without harm.
+///
+/// # Panics
+/// Never: plain data can be written.
 pub fn record(directory: &Path, exported_now: Exported) -> Result<(), ExportError> {
     let mut all = exported(directory);
     if !all.contains(&exported_now) {

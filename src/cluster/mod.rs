@@ -127,6 +127,9 @@ impl Cluster {
 
     /// Gives up what was begun in a directory and never finished. What cannot be reached now is noted there, and goes
     /// with the next [`Cluster::delete`].
+    ///
+    /// # Panics
+    /// Never: plain data can be written.
     pub async fn abandon(directory: &Path) -> Result<(), ClusterError> {
         let Some(noted) = Self::noted_in(directory) else { return Ok(()) };
         if noted.delete_this().await.is_err_and(|error| !error.is_not_ours()) {

@@ -141,8 +141,8 @@ fn judge(facts: &Facts) -> Vec<Finding> {
         rows.extend([proxy(facts), ipv6(facts)]);
         return rows;
     }
-    rows.extend(image_store(facts));
-    rows.extend(addresses(facts));
+    rows.push(image_store(facts));
+    rows.push(addresses(facts));
     rows.push(cgroups(facts));
     rows.extend(rootless(facts));
     rows.extend(wsl(facts));
@@ -207,23 +207,23 @@ fn advertised(configuration: &str) -> Option<String> {
 }
 
 /// Since Docker 29 images lie in containerd's store, which exports the list of all platforms and the content of one.
-fn image_store(facts: &Facts) -> Option<Finding> {
+fn image_store(facts: &Facts) -> Finding {
     let status = facts.info.driver_status.iter().flatten();
     let is_containerds = status.into_iter().flatten().any(|text| text.starts_with("io.containerd.snapshotter"));
     let needed = "images of one platform, where they are loaded into nodes";
     if !is_containerds {
-        return Some(row("image store", State::Ok, "Docker's own", needed, ""));
+        return row("image store", State::Ok, "Docker's own", needed, "");
     }
     if facts.major.is_none_or(|major| major < 29) {
-        return Some(row("image store", State::Ok, "containerd's", needed, ""));
+        return row("image store", State::Ok, "containerd's", needed, "");
     }
     let remedy = "tutorial loads one platform by itself; where kind's command says `content digest … not found`: \
                   `docker save --platform linux/amd64 IMAGE -o FILE`, then `kind load image-archive FILE`";
-    Some(row("image store", State::Warning, "containerd's, of Docker 29 or later", needed, remedy))
+    row("image store", State::Warning, "containerd's, of Docker 29 or later", needed, remedy)
 }
 
 /// Docker makes each network of a pool of addresses, and has few: 31 where nobody set others.
-fn addresses(facts: &Facts) -> Option<Finding> {
+fn addresses(facts: &Facts) -> Finding {
     let needed = "room for the network of the nodes";
     let pools = facts.info.default_address_pools.iter().flatten();
     let sizes: Vec<u64> = pools.filter_map(|pool| pool_size(pool.base.as_deref()?, pool.size?)).collect();
@@ -231,10 +231,10 @@ fn addresses(facts: &Facts) -> Option<Finding> {
     let used = facts.subnets.iter().filter(|subnet| !subnet.contains(':')).count() as u64;
     let found = format!("{used} of Docker's {room} networks are made");
     if used < room || facts.has_network {
-        return Some(row("addresses", State::Ok, found, needed, ""));
+        return row("addresses", State::Ok, found, needed, "");
     }
     let remedy = "`docker network prune` removes networks that nobody uses; a VPN may hold addresses too";
-    Some(row("addresses", State::Warning, found, needed, remedy))
+    row("addresses", State::Warning, found, needed, remedy)
 }
 
 /// How many networks of a size a pool such as `172.17.0.0/12` has.

@@ -4,6 +4,8 @@
 //! Place: a leaf, for whoever needs containers or images. It starts nothing and changes nothing.
 
 mod discover;
+#[cfg(test)]
+pub mod played;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -300,16 +300,16 @@ mod tests {
 
     #[test]
     fn which_namespaces_are_ours() {
-        fn check(label: Value, created: &str, expected: bool) {
+        fn check(label: &Value, created: &str, expected: bool) {
             let claim = json!({"metadata": {"creationTimestamp": "2026-01-01T10:00:00Z"}});
             let namespace = json!({"metadata": {"creationTimestamp": created, "labels": {LABEL: label}}});
             assert_eq!(is_ours(&namespace, "ours", &claim), expected, "{namespace}");
         }
         let (before, after) = ("2026-01-01T09:59:59Z", "2026-01-01T10:00:05Z");
-        check(json!("ours"), before, true);
-        check(json!("another"), after, false);
-        check(Value::Null, after, true);
-        check(Value::Null, before, false);
-        check(Value::Null, "", false);
+        check(&json!("ours"), before, true);
+        check(&json!("another"), after, false);
+        check(&Value::Null, after, true);
+        check(&Value::Null, before, false);
+        check(&Value::Null, "", false);
     }
 }

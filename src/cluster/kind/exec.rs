@@ -187,3 +187,28 @@ impl Heard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::engine::played::Played;
+
+    #[tokio::test]
+    async fn an_exit_code_that_comes_late_is_waited_for() {
+        let looks = AtomicUsize::new(0);
+        let played = Played::start(move |_| {
+            let body = match looks.fetch_add(1, Ordering::Relaxed) {
+                0 => r#"{"Running":true,"ExitCode":null}"#,
+                1 => r#"{"Running":false,"ExitCode":null}"#,
+                _ => r#"{"Running":false,"ExitCode":3}"#,
+            };
+            (200, body.to_owned())
+        });
+        let engine = played.engine().await;
+        let node = Node { docker: &engine.docker, container: "n" };
+        assert_eq!(node.exit_code("e", "true").await.expect("it ended"), 3);
+        assert_eq!(played.asked(), ["GET /exec/e/json"; 3]);
+    }
+}

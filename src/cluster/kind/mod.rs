@@ -163,14 +163,14 @@ pub async fn status(spec: &KindSpec) -> Status {
         Files::new(&spec.directory).create()?;
         let site = site(spec, &|_| {}).await?;
         let nodes = nodes::nodes_now(&site).await?;
-        let made: Made = site.files.read(MADE).unwrap_or_default();
         if nodes.is_empty() {
             return Ok(Status::Absent);
         }
         if let Some(connection) = answering(&site.files, &nodes).await {
             return Ok(Status::Running(connection));
         }
-        Ok::<_, KindError>(match (made.is_finished, nodes.iter().all(|node| node.is_running)) {
+        let is_finished = provision::past(&site, &nodes).await? == seen::Past::Finished;
+        Ok::<_, KindError>(match (is_finished, nodes.iter().all(|node| node.is_running)) {
             (false, _) => Status::Unfinished,
             (true, true) => Status::Silent,
             (true, false) => Status::Stopped,

@@ -57,7 +57,7 @@ pub async fn ensure(docker: &Docker, network: &str, log: &Log) -> Result<Registr
 async fn started(docker: &Docker, network: &str, log: &Log) -> Result<Registry, KindError> {
     let failed = || KindError::docker("start the image registry");
     let mut refused_ports = BTreeSet::new();
-    let deadline = Instant::now() + ANSWER_TIME_MAX;
+    let (mut attempts, deadline) = (0, Instant::now() + ANSWER_TIME_MAX);
     loop {
         let (name, existing) = find(docker).await?;
         let port = match existing.as_ref().and_then(published_port) {
@@ -85,7 +85,8 @@ async fn started(docker: &Docker, network: &str, log: &Log) -> Result<Registry, 
         }
         refused_ports.insert(port);
         let is_worth_a_retry = is_taken || (existing.is_some() && is_network_missing(&error));
-        if !is_worth_a_retry || refused_ports.len() >= ATTEMPTS_MAX || Instant::now() > deadline {
+        attempts += 1;
+        if !is_worth_a_retry || attempts >= ATTEMPTS_MAX {
             return Err(failed()(error));
         }
     }
@@ -286,4 +287,49 @@ async fn remove(docker: &Docker, container: &str) {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     // One that cannot be removed is found by the next run.
     let _ = docker.remove_container(container, Some(options)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::cluster::kind::files::Files;
+    use crate::engine::played::Played;
+
+    /// A registry that was there does not start: whether it is removed, with all that was pushed to it.
+    #[tokio::test]
+    async fn images_go_only_with_a_registry_that_can_never_start_again() {
+        async fn check(refusal: &'static str, is_removed: bool) {
+            let gone = AtomicBool::new(false);
+            let played = Played::start(move |request| match request {
+                "GET /containers/kind-registry/json" if !gone.load(Ordering::Relaxed) => {
+                    let ports = r#"{"PortBindings":{"5000/tcp":[{"HostPort":"5001"}]}}"#;
+                    let config = r#"{"Labels":{"tutorial.registry":"true"}}"#;
+                    (200, format!(r#"{{"Id":"r","Config":{config},"HostConfig":{ports}}}"#))
+                }
+                "GET /containers/kind-registry/json" => (404, r#"{"message":"none"}"#.into()),
+                "POST /containers/kind-registry/start" => (500, format!(r#"{{"message":"{refusal}"}}"#)),
+                "DELETE /containers/kind-registry" => {
+                    gone.store(true, Ordering::Relaxed);
+                    (204, String::new())
+                }
+                "GET /images/registry:3/json" => (200, "{}".into()),
+                _ => (500, r#"{"message":"not played"}"#.into()),
+            });
+            let directory = tempfile::tempdir().expect("a directory");
+            let log = Files::new(directory.path()).log().expect("a log");
+            let engine = played.engine().await;
+            started(&engine.docker, "kind", &log).await.expect_err("it does not start");
+            let asked = played.asked();
+            assert_eq!(
+                asked.contains(&"DELETE /containers/kind-registry".to_owned()),
+                is_removed,
+                "{refusal}: {asked:?}"
+            );
+        }
+        check("error while mounting volume: input/output error", false).await;
+        check("Bind for 127.0.0.1:5001 failed: port is already allocated", true).await;
+        check("network 0123 not found", true).await;
+    }
 }
