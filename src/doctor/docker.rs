@@ -12,7 +12,7 @@ use crate::engine::{self, EngineError};
 use crate::error::Explain;
 
 /// How long the engine may take to answer all that it is asked.
-const TIME_MAX: Duration = Duration::from_millis(1500);
+const TIME_MAX: Duration = Duration::from_secs(3);
 const GIGABYTE: u64 = 1_000_000_000;
 /// A kubeadm configuration is a few kilobytes.
 const ARCHIVE_BYTES_MAX: usize = 1024 * 1024;

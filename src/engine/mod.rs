@@ -171,9 +171,9 @@ async fn try_place(place: &Place, time_max: Duration) -> Result<Engine, EngineEr
     };
     let docker = docker.map_err(|error| silent(error.to_string()))?;
     let negotiated = tokio::time::timeout(time_max, async {
-        let docker = docker.negotiate_version().await?;
+        // Asked once: bollard's own negotiation would ask the same again, and an engine may take a second to say it.
         let version = docker.version().await?;
-        let spoken = docker.client_version();
+        let spoken = spoken(&version);
         let docker = docker.with_request_modifier(move |request| in_version(request, spoken));
         Ok::<_, bollard::errors::Error>((docker, version))
     });
@@ -187,6 +187,18 @@ async fn try_place(place: &Place, time_max: Duration) -> Result<Engine, EngineEr
     };
     judge(&version)?;
     Ok(Engine { docker, place: place.clone(), version })
+}
+
+/// The newest version of the API that both know.
+fn spoken(version: &SystemVersion) -> ClientVersion {
+    let numbers = |api: &str| {
+        let (major, minor) = api.split_once('.')?;
+        Some((major.parse::<usize>().ok()?, minor.parse::<usize>().ok()?))
+    };
+    let known = (API_DEFAULT_VERSION.major_version, API_DEFAULT_VERSION.minor_version);
+    let engines = version.api_version.as_deref().and_then(numbers).unwrap_or(known);
+    let (major_version, minor_version) = engines.min(known);
+    ClientVersion { major_version, minor_version }
 }
 
 /// Puts the version that was negotiated before a request's path. bollard writes it there itself, and then joins the
@@ -358,7 +370,7 @@ mod tests {
         let engine = connect(&environment).await.expect("it answers");
         engine.docker.info().await.expect("an answer");
         let asked = asked.lock().expect("not poisoned");
-        assert_eq!(asked.last().map(String::as_str), Some("GET /v1.44/info HTTP/1.1"), "{asked:?}");
+        assert_eq!(*asked, ["GET /version HTTP/1.1", "GET /v1.44/info HTTP/1.1"]);
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
 //! For tests: an engine that is played on a socket of its own, as far as a scene needs it.
+#![allow(clippy::missing_panics_doc, reason = "a test that cannot be set up has failed")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
