@@ -144,16 +144,18 @@ pub fn confirm_existing(host: &Host, options: &SandboxOptions, project: &str, ye
     if yes {
         return Ok(());
     }
+    let intent = format!(
+        "will make the namespaces `{project}-…` on the cluster of `{name}` ({}), and a read-only user for \
+         its checks. `tutorial remove` takes them away again.",
+        context.server
+    );
     if !host.ui.is_interactive() {
         return Err(Failure::new(format!("that the course may use the cluster of `{name}` has to be confirmed"))
+            .caused_by(format!("it {intent}"))
             .hint("add `--yes`")
             .exit(Exit::Usage));
     }
-    host.ui.say(&format!(
-        "The course will make the namespaces `{project}-…` on the cluster of `{name}` ({}), and a read-only user for \
-         its checks. `tutorial remove` takes them away again.",
-        context.server
-    ));
+    host.ui.say(&format!("The course {intent}"));
     if host.ui.confirm("Use this cluster?", false)? { Ok(()) } else { Err(Failure::new("").exit(Exit::NotYet)) }
 }
 
