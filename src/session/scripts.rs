@@ -1,10 +1,10 @@
 //! Runs a lesson's scripts as the learner would: through `sh`, in the repository, with the session's environment.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::ui::{Interruptions, end_group};
@@ -12,6 +12,11 @@ use crate::ui::{Interruptions, end_group};
 /// What git tells its hooks; a script that inherited it would act on another repository.
 const GIT_LOCAL: [&str; 6] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"];
+
+/// Written into a script's pipe after its end: before it stands all that the script itself has printed.
+const END: &[u8] = b"\0the script has ended\0\n";
+/// How often it is looked whether a script has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Where scripts run and what they see.
 #[derive(Debug, Clone)]
@@ -53,39 +58,36 @@ impl Scene<'_> {
         let mut command = self.command("sh");
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let (reader, writer) = std::io::pipe()?;
-        let mut child =
-            command.args(["-c", script]).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
+        let mut child = command
+            .args(["-c", script])
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer.try_clone()?)
+            .spawn()?;
+        let ours = writer;
         let _owned = self.interruptions.map(|interruptions| interruptions.owns(child.id()));
-        // The command holds the writing end too; the pipe ends only when nobody does.
         drop(command);
         let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(reader);
-            let mut bytes = Vec::new();
-            while reader.by_ref().take(1024 * 1024).read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&bytes);
-                if sender.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
-                    return;
-                }
-                bytes.clear();
-            }
-        });
+        std::thread::spawn(move || hand_over(reader, &sender));
         let deadline = Instant::now() + limit;
+        let mut ours = Some(ours);
         loop {
-            match lines.recv_timeout(Duration::from_millis(20)) {
+            match lines.recv_timeout(LOOK) {
                 Ok(text) => line(&text),
                 Err(RecvTimeoutError::Disconnected) => break,
-                // Something that the script left in the background may hold the pipe: the script's end counts.
-                Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_some() => break,
+                // Something that the script left in the background may hold the pipe: the script's end counts, and
+                // what it printed before.
+                Err(RecvTimeoutError::Timeout) if ours.is_some() && child.try_wait()?.is_some() => {
+                    if let Some(mut ours) = ours.take() {
+                        ours.write_all(END)?;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
                     end(&mut child);
                     return Ok(None);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-        }
-        for text in lines.try_iter() {
-            line(&text);
         }
         child.wait().map(Some)
     }
@@ -105,6 +107,22 @@ impl Scene<'_> {
         let output = self.command("sh").args(["-c", script]).stdin(Stdio::null()).output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Ok((output.status, text(&output.stdout), text(&output.stderr)))
+    }
+}
+
+/// Hands over every line of a pipe, until it ends or [`END`] stands in it.
+fn hand_over(reader: impl Read, sender: &Sender<String>) {
+    let mut reader = BufReader::new(reader);
+    let mut bytes = Vec::new();
+    while reader.by_ref().take(1024 * 1024).read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+        let is_last = bytes.ends_with(END);
+        let text = bytes.strip_suffix(END).unwrap_or(&bytes);
+        let is_told = !(is_last && text.is_empty());
+        let text = String::from_utf8_lossy(text);
+        if is_told && sender.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() || is_last {
+            return;
+        }
+        bytes.clear();
     }
 }
 
@@ -159,5 +177,19 @@ mod tests {
         check("echo start; sleep 60", 300, (None, "start\n"));
         check("sleep 60 & echo done", 10_000, (Some(0), "done\n"));
         check("false; echo on", 10_000, (Some(0), "on\n"));
+    }
+    #[test]
+    fn all_that_was_printed_before_the_end_is_handed_over_and_nothing_behind_it() {
+        fn check(printed: &str, expected: &[&str]) {
+            let (sender, lines) = channel();
+            let pipe = [printed.as_bytes(), END, b"from the background\n"].concat();
+            hand_over(pipe.as_slice(), &sender);
+            drop(sender);
+            assert_eq!(lines.iter().collect::<Vec<_>>(), expected, "{printed:?}");
+        }
+        check("one\ntwo\n", &["one", "two"]);
+        check("one\nno line end", &["one", "no line end"]);
+        check("", &[]);
+        check("\n", &[""]);
     }
 }
