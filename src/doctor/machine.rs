@@ -124,7 +124,13 @@ pub fn shell(surroundings: &Surroundings) -> Finding {
 pub fn terminal(surroundings: &Surroundings) -> Finding {
     let needed = "80 columns to read comfortably";
     match surroundings.terminal {
-        None => Finding::new("terminal", State::Warning, "none: nothing will be asked", needed, ""),
+        None => Finding::new(
+            "terminal",
+            State::Warning,
+            "none: nothing will be asked",
+            needed,
+            "run `tutorial start` at a terminal for menus and a shell; without one, `tutorial next` goes on",
+        ),
         Some((columns, rows)) if columns < 60 || rows < 15 => Finding::new(
             "terminal",
             State::Warning,
