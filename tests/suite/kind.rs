@@ -138,6 +138,13 @@ impl Scene {
     fn control_plane(&self) -> String {
         format!("{}-control-plane", self.spec.name)
     }
+
+    /// The names of what there is of it.
+    fn containers(&self) -> Vec<String> {
+        let label = format!("label=tutorial.cluster={}", self.spec.name);
+        let names = says("docker", &["ps", "-a", "--filter", &label, "--format", "{{.Names}}"]);
+        names.lines().map(str::to_owned).collect()
+    }
 }
 
 impl Drop for Scene {
@@ -379,7 +386,15 @@ fn nothing_is_left(scene: &Scene, runtime: &tokio::runtime::Runtime) {
     runtime.block_on(kind::delete(&scene.spec)).expect("once more is as well");
 }
 
+#[path = "kind/child.rs"]
+mod child;
+#[path = "kind/faults.rs"]
+mod faults;
 #[path = "kind/killed.rs"]
 mod killed;
 #[path = "kind/oracle.rs"]
 mod oracle;
+#[path = "kind/proxy.rs"]
+mod proxy;
+#[path = "kind/registry.rs"]
+mod registry;

@@ -1,81 +1,81 @@
 //! Runs that are killed at every point, and the next one.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::child::Run;
 use super::*;
 
-const CHILD: &str = "TUTORIAL_TEST_KIND_CHILD";
-
-/// Not a test: what [`docker_killed_at_every_phase`] runs in a process of its own.
-#[test]
-fn docker_run_that_is_killed() {
-    let Some(directory) = std::env::var_os(CHILD) else { return };
-    let spec = spec("killed", 1, directory.into());
-    let told = |progress: Progress| {
-        if progress.step == Step::Begun {
-            println!("begun {:?}", progress.phase);
-        }
-    };
-    let _ = runtime().block_on(kind::ensure_running(&spec, &told));
-    println!("begun nothing");
+/// Runs until a phase has begun, and a little longer, then kills: what is there is then nothing, or half of it.
+#[track_caller]
+fn kill_at(scene: &Scene, runtime: &tokio::runtime::Runtime, phase: Phase, later: u64) {
+    let mut run = Run::ensure(scene, &[]);
+    run.until(&format!("begun {phase:?}"));
+    std::thread::sleep(Duration::from_millis(later));
+    run.kill();
+    let status = runtime.block_on(kind::status(&scene.spec));
+    assert!(matches!(status, Status::Unfinished | Status::Absent), "{phase:?}: {status:?}");
+    println!("killed {later} ms after {phase:?} had begun");
 }
 
-/// Runs until a phase has begun, and a little longer, then kills.
-fn kill_at(directory: &Path, phase: Phase, later: Duration) {
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "kind::killed::docker_run_that_is_killed", "--nocapture"])
-        .env(CHILD, directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("this program runs");
-    let wanted = format!("begun {phase:?}");
-    let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    let seen: Vec<String> = lines
-        .take_while(|line| !line.contains(&wanted) && !line.contains("begun nothing"))
-        .filter(|line| line.contains("begun"))
-        .collect();
-    std::thread::sleep(later);
-    child.kill().expect("it is killed");
-    child.wait().expect("it is gone");
-    println!("killed {later:?} after {phase:?} had begun, after {seen:?}");
+/// What the next run makes of it is whole.
+fn it_is_finished(scene: &Scene, runtime: &tokio::runtime::Runtime) {
+    let connection = scene.ensure(runtime);
+    let nodes = kubectl(&connection.kubeconfig, &["get", "nodes", "-o", "name"]).expect("it answers");
+    let worker = format!("node/{}-worker", scene.spec.name);
+    assert_eq!(nodes.lines().collect::<Vec<_>>(), [format!("node/{}", scene.control_plane()), worker]);
+    assert_eq!(scene.containers().len(), 2);
+    assert_eq!(runtime.block_on(kind::status(&scene.spec)), Status::Running(connection));
+}
+
+/// Kills a deletion as soon as it has begun to take something away, be it the keys or a node.
+fn kill_the_deletion(scene: &Scene) {
+    let kubeconfig = scene.spec.directory.join("kubeconfig");
+    let label = format!("label=tutorial.cluster={}", scene.spec.name);
+    let running = || says("docker", &["ps", "-q", "--filter", &label]).lines().count();
+    assert!(kubeconfig.exists() && running() == 2);
+    let run = Run::delete(scene);
+    until("the deletion's first step", || (!kubeconfig.exists() || running() < 2).then_some(()));
+    run.kill();
+    println!("killed in the middle of the deletion; left: {:?}", scene.containers());
 }
 
 #[test]
 fn docker_killed_at_every_phase() {
-    if !has_engine() || std::env::var_os(CHILD).is_some() {
+    if !has_engine() {
         return;
     }
     let _alone = alone();
     let (scene, runtime) = (Scene::new("killed", 1), runtime());
-    let ms = Duration::from_millis;
-    for (phase, later) in [
-        (Phase::Image, ms(0)),
-        (Phase::Network, ms(0)),
-        (Phase::Nodes, ms(50)),
-        (Phase::Nodes, ms(1500)),
-        (Phase::Boot, ms(0)),
-        (Phase::Registry, ms(100)),
-        (Phase::Init, ms(3000)),
-        (Phase::Cni, ms(0)),
-        (Phase::Storage, ms(0)),
-        (Phase::Join, ms(1500)),
-        (Phase::Start, ms(200)),
-        (Phase::Access, ms(100)),
-        (Phase::Ready, ms(1000)),
-    ] {
-        kill_at(&scene.spec.directory, phase, later);
-        let status = runtime.block_on(kind::status(&scene.spec));
-        assert!(matches!(status, Status::Unfinished | Status::Absent), "{phase:?}: {status:?}");
-    }
-    let connection = scene.ensure(&runtime);
-    let nodes = kubectl(&connection.kubeconfig, &["get", "nodes", "-o", "name"]).expect("it answers");
-    let worker = format!("node/{}-worker", scene.spec.name);
-    assert_eq!(nodes.lines().collect::<Vec<_>>(), [format!("node/{}", scene.control_plane()), worker]);
-    let label = format!("label=tutorial.cluster={}", scene.spec.name);
-    assert_eq!(says("docker", &["ps", "-aq", "--filter", &label]).lines().count(), 2);
+    let kill = |phase, later| kill_at(&scene, &runtime, phase, later);
+
+    // Before the nodes are of any use. Afterwards a deletion is killed, and the next one ends it.
+    kill(Phase::Image, 0);
+    kill(Phase::Network, 0);
+    kill(Phase::Nodes, 50);
+    kill(Phase::Nodes, 1500);
+    it_is_finished(&scene, &runtime);
+    kill_the_deletion(&scene);
+    runtime.block_on(kind::delete(&scene.spec)).expect("what is left of it goes");
+    assert_eq!(scene.containers(), Vec::<String>::new());
+    assert_eq!(runtime.block_on(kind::status(&scene.spec)), Status::Absent);
+
+    // While kubeadm is at work. Afterwards a deletion is killed, and the cluster is wanted again.
+    kill(Phase::Boot, 0);
+    kill(Phase::Registry, 100);
+    kill(Phase::Init, 3000);
+    it_is_finished(&scene, &runtime);
+    kill_the_deletion(&scene);
+    it_is_finished(&scene, &runtime);
+    runtime.block_on(kind::delete(&scene.spec)).expect("it goes");
+
+    // After it.
+    kill(Phase::Cni, 0);
+    kill(Phase::Storage, 0);
+    kill(Phase::Join, 1500);
+    kill(Phase::Start, 200);
+    kill(Phase::Access, 100);
+    kill(Phase::Ready, 500);
+    it_is_finished(&scene, &runtime);
 
     // kind's own command takes it away; then it is as if it had never been.
     says("kind", &["delete", "cluster", "--name", &scene.spec.name, "--kubeconfig", "/nowhere/kubeconfig"]);
