@@ -388,6 +388,8 @@ fn nothing_is_left(scene: &Scene, runtime: &tokio::runtime::Runtime) {
 
 #[path = "kind/child.rs"]
 mod child;
+#[path = "kind/commands.rs"]
+mod commands;
 #[path = "kind/faults.rs"]
 mod faults;
 #[path = "kind/killed.rs"]

@@ -13,7 +13,7 @@ const ENTER: &str = "\r";
 const DOWN: &str = "\u{1b}[B";
 const UP: &str = "\u{1b}[A";
 
-struct Terminal {
+pub struct Terminal {
     child: Child,
     keys: ChildStdin,
     printed: Arc<Mutex<Vec<u8>>>,
@@ -23,7 +23,7 @@ struct Terminal {
 
 impl Terminal {
     /// None where the system has no `script` of util-linux.
-    fn open(home: &Home, command_line: &str) -> Option<Self> {
+    pub fn open(home: &Home, command_line: &str) -> Option<Self> {
         let version = Command::new("script").arg("--version").output();
         if !version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("util-linux")) {
             println!("skipped: there is no `script` of util-linux to make a terminal");
@@ -46,7 +46,7 @@ impl Terminal {
     }
 
     /// A hand takes a moment: a key that arrives while the terminal changes its mode is lost.
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         std::thread::sleep(Duration::from_millis(200));
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
@@ -54,7 +54,7 @@ impl Terminal {
 
     /// Waits until a text is printed behind what was waited for before; answers what came behind it so far.
     #[track_caller]
-    fn wait_for(&mut self, text: &str) -> String {
+    pub fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let printed = String::from_utf8_lossy(&self.printed.lock().unwrap()).into_owned();
@@ -68,7 +68,7 @@ impl Terminal {
         }
     }
 
-    fn end(mut self) -> i32 {
+    pub fn end(mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().unwrap() {
