@@ -37,6 +37,8 @@ mod requests;
 #[path = "suite/kubectl.rs"]
 mod kubectl;
 
+#[path = "suite/refusals.rs"]
+mod refusals;
 #[path = "suite/remote.rs"]
 mod remote;
 #[path = "suite/session.rs"]

@@ -1,16 +1,16 @@
 //! Routes of the program's own, for the administrator's token alone: snapshots and the state of the process.
 
 use http::{Method, Request};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::super::registry::errors;
 use super::super::status::Status;
 use super::answer::{self, Answer};
+use super::body::RequestBody;
 use super::handle::Context;
 use super::server::Server;
 
-pub(super) async fn answer(context: &Context, request: &Request<Incoming>, path: &str) -> Result<Answer, Status> {
+pub(super) async fn answer(context: &Context, request: &Request<RequestBody>, path: &str) -> Result<Answer, Status> {
     let segments: Vec<&str> = path.split('/').collect();
     match (request.method(), &segments[..]) {
         (&Method::GET, ["state"]) => Ok(answer::json(200, &state(&context.server))),

@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::super::registry::{FieldValidation, errors};
 use super::super::schema::{self, Kind, StructureError};
 use super::super::status::Status;
+use super::body::RequestBody;
 
 /// As kube-apiserver's own limit.
 const BODY_BYTES_MAX: usize = 3 << 20;
@@ -22,7 +22,7 @@ const DEPTH_MAX: usize = 96; // serde_json itself stops at 128
 /// A YAML document that expands to more values than this is a bomb.
 const YAML_VALUES_MAX: usize = 1_000_000;
 
-pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Status> {
+pub(super) async fn read_body(body: RequestBody) -> Result<Bytes, Status> {
     let collected = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await;
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

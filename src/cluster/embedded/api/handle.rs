@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use super::super::status::Status;
 use super::answer::{self, Answer};
 use super::auth::{self, User};
+use super::body::RequestBody;
 use super::query::Query;
 use super::route::{self, Route, Target};
 use super::server::Server;
@@ -21,16 +21,25 @@ pub(super) struct Context {
     pub query: Query,
 }
 
-pub(super) async fn handle(server: Arc<Server>, request: Request<Incoming>) -> Answer {
+pub(super) async fn handle(server: Arc<Server>, request: Request<RequestBody>) -> Answer {
     let path = percent_decode_str(request.uri().path()).decode_utf8_lossy().into_owned();
     let route = route::parse(&path);
-    match answer_open(&server, &route, request.uri().query().unwrap_or_default()) {
+    let open = if is_read(request.method()) {
+        answer_open(&server, &route, request.uri().query().unwrap_or_default())
+    } else {
+        None
+    };
+    match open {
         Some(answered) => answered,
         None => match answer_known(server, request, route).await {
             Ok(answered) => answered,
             Err(status) => answer::status(&status),
         },
     }
+}
+
+fn is_read(method: &http::Method) -> bool {
+    matches!(method.as_str(), "GET" | "HEAD")
 }
 
 /// What needs no credentials.
@@ -42,7 +51,7 @@ fn answer_open(server: &Server, route: &Route<'_>, query: &str) -> Option<Answer
     }
 }
 
-async fn answer_known(server: Arc<Server>, request: Request<Incoming>, route: Route<'_>) -> Result<Answer, Status> {
+async fn answer_known(server: Arc<Server>, request: Request<RequestBody>, route: Route<'_>) -> Result<Answer, Status> {
     let user = auth::authenticate(request.headers(), &server.settings).ok_or_else(auth::unauthorized)?;
     let user = auth::impersonate(user, request.headers())?;
     let query = Query::parse(request.uri().query().unwrap_or_default());
@@ -65,16 +74,18 @@ const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use di
 
 async fn dispatch(
     context: Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     route: Route<'_>,
     verb: &'static str,
 ) -> Result<Answer, Status> {
-    let get = matches!(request.method().as_str(), "GET" | "HEAD");
+    let get = is_read(request.method());
     match route {
         Route::Resource(target) => resource(&context, request, target, verb).await,
         Route::Review(review) => reviews::review(&context, request, review).await,
         Route::Tutorial { path } => admin::answer(&context, &request, path).await,
         Route::UnknownResource => Err(answer::unknown_resource()),
+        // A group that is not served knows no methods either: `kubectl create job` is told that there are no jobs.
+        Route::Unknown => Ok(answer::page_not_found()),
         _ if !get => Err(answer::method_not_allowed()),
         Route::Root => Ok(discovery::root()),
         Route::CoreVersions => Ok(discovery::core_versions(request.headers())),
@@ -84,13 +95,13 @@ async fn dispatch(
         Route::OpenApiTwo => Ok(openapi::version_two(request.headers())),
         Route::OpenApiThreeIndex => Ok(openapi::index()),
         Route::OpenApiThree { path } => Ok(openapi::document(path, &context.query, request.headers())),
-        Route::Version | Route::Health { .. } | Route::Unknown => Ok(answer::page_not_found()),
+        Route::Version | Route::Health { .. } => Ok(answer::page_not_found()),
     }
 }
 
 async fn resource(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: Target<'_>,
     verb: &'static str,
 ) -> Result<Answer, Status> {

@@ -9,6 +9,7 @@ mod access;
 mod admin;
 mod answer;
 mod auth;
+mod body;
 mod decode;
 mod discovery;
 mod handle;

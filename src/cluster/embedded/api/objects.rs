@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use hyper::Request;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::super::admission;
@@ -15,6 +14,7 @@ use super::super::registry::{
 use super::super::schema::Kind;
 use super::super::status::{Cause, Status};
 use super::answer::{self, Answer};
+use super::body::RequestBody;
 use super::handle::Context;
 use super::negotiate::{self, Representation};
 use super::query::Query;
@@ -22,7 +22,7 @@ use super::route::Target;
 use super::selector::Selector;
 use super::{decode, list, table};
 
-pub(super) fn get(context: &Context, request: &Request<Incoming>, target: &Target<'_>) -> Result<Answer, Status> {
+pub(super) fn get(context: &Context, request: &Request<RequestBody>, target: &Target<'_>) -> Result<Answer, Status> {
     let representation = negotiate::representation(request.headers())?;
     let entry = find(context, target)?;
     represent(context, 200, &entry, representation)
@@ -129,7 +129,7 @@ fn place(object: &mut Value, target: &Target<'_>) {
 
 async fn object_of(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<(Value, Vec<String>), Status> {
     let validation = field_validation(&context.query)?;
@@ -144,7 +144,7 @@ async fn object_of(
 
 pub(super) async fn create(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     if target.subresource == Some("binding") {
@@ -167,7 +167,7 @@ pub(super) async fn create(
 
 pub(super) async fn update(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     let representation = negotiate::representation(request.headers())?;
@@ -187,7 +187,7 @@ pub(super) async fn update(
 
 pub(super) async fn patch(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     let representation = negotiate::representation(request.headers())?;
@@ -336,7 +336,7 @@ fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Resu
 
 pub(super) async fn delete(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     let representation = negotiate::representation(request.headers())?;
@@ -368,7 +368,7 @@ fn deleted(removal: &Removal) -> Value {
 }
 
 /// `DeleteOptions` from the body or, where there is none, from the query.
-async fn deletion(context: &Context, request: Request<Incoming>) -> Result<Deletion, Status> {
+async fn deletion(context: &Context, request: Request<RequestBody>) -> Result<Deletion, Status> {
     let content_type = decode::content_type(request.headers()).to_owned();
     let body = decode::read_body(request.into_body()).await?;
     let mut options = json!({});
@@ -421,7 +421,7 @@ fn parse_deletion(options: &Value, dry_run: bool) -> Result<Deletion, Status> {
 
 pub(super) async fn delete_collection(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     let selector = Selector::parse(
@@ -445,7 +445,7 @@ pub(super) async fn delete_collection(
 }
 
 /// The scheduler's way of placing a pod.
-async fn bind(context: &Context, request: Request<Incoming>, target: &Target<'_>) -> Result<Answer, Status> {
+async fn bind(context: &Context, request: Request<RequestBody>, target: &Target<'_>) -> Result<Answer, Status> {
     let writer = writer(&context.query, request.headers(), "binding");
     let content_type = decode::content_type(request.headers()).to_owned();
     let body = decode::read_body(request.into_body()).await?;
@@ -467,10 +467,21 @@ async fn bind(context: &Context, request: Request<Incoming>, target: &Target<'_>
 }
 
 /// Deletes a pod; there are no disruption budgets here.
-async fn evict(context: &Context, request: Request<Incoming>, target: &Target<'_>) -> Result<Answer, Status> {
+async fn evict(context: &Context, request: Request<RequestBody>, target: &Target<'_>) -> Result<Answer, Status> {
     let content_type = decode::content_type(request.headers()).to_owned();
     let body = decode::read_body(request.into_body()).await?;
     let eviction = decode::decode(&content_type, &body, "Eviction")?.value;
+    let (version, kind) = (eviction["apiVersion"].as_str(), eviction["kind"].as_str());
+    if !matches!(version, Some("policy/v1" | "policy/v1beta1")) || kind != Some("Eviction") {
+        let (version, kind) = (version.unwrap_or_default(), kind.unwrap_or_default());
+        return Err(errors::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a Eviction: no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )));
+    }
+    let named = eviction.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    if !named.is_empty() && Some(named) != target.name {
+        return Err(errors::bad_request("name in URL does not match name in Eviction object"));
+    }
     let options = eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({}));
     let deletion = parse_deletion(&options, context.query.dry_run())?;
     let (namespace, name) = (target.namespace.unwrap_or_default(), target.name.unwrap_or_default());

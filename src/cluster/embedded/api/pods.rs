@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Request;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use super::super::registry::{Entry, errors};
 use super::super::status::Status;
 use super::access::LogOptions;
 use super::answer::{self, Answer};
+use super::body::RequestBody;
 use super::handle::Context;
 use super::objects;
 use super::query::Query;
@@ -25,7 +26,7 @@ pub(super) const SUBRESOURCES: [&str; 5] = ["log", "exec", "attach", "portforwar
 
 pub(super) async fn answer(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
     subresource: &str,
 ) -> Result<Answer, Status> {
@@ -64,10 +65,18 @@ pub(super) fn container(pod: &Entry, object: &Value, wanted: Option<&str>) -> Re
     }
 }
 
+/// Whether a node has the pod.
+pub(super) fn has_host(pod: &Value) -> bool {
+    pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|name| !name.is_empty())
+}
+
 async fn log(context: &Context, pod: Arc<Entry>) -> Result<Answer, Status> {
     let object = pod.value();
     let container = container(&pod, &object, context.query.get("container"))?;
     let options = log_options(&context.query, container)?;
+    if !has_host(&object) {
+        return Ok(answer::stream("text/plain", answer::full(""))); // nobody to ask: there is no log yet
+    }
     let lines = context.server.pods.logs(pod, options).await?;
     let frames = lines.map(|bytes| Ok::<_, Infallible>(Frame::data(bytes)));
     let mut answered = answer::stream("text/plain", StreamBody::new(frames).boxed_unsync());

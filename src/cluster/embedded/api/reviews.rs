@@ -1,7 +1,6 @@
 //! Questions about who may do what, and tokens: answered, never stored.
 
 use hyper::Request;
-use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -9,6 +8,7 @@ use super::super::registry::errors;
 use super::super::status::Status;
 use super::answer::{self, Answer};
 use super::auth::{self, Access, Act, User};
+use super::body::RequestBody;
 use super::handle::Context;
 use super::route::{Review, Target};
 use super::{decode, objects, token};
@@ -21,7 +21,7 @@ fn user_info(user: &User) -> Value {
     json!({"username": user.name, "groups": user.groups})
 }
 
-pub(super) async fn review(context: &Context, request: Request<Incoming>, review: Review) -> Result<Answer, Status> {
+pub(super) async fn review(context: &Context, request: Request<RequestBody>, review: Review) -> Result<Answer, Status> {
     if request.method() != http::Method::POST {
         return Err(answer::method_not_allowed());
     }
@@ -36,6 +36,7 @@ pub(super) async fn review(context: &Context, request: Request<Incoming>, review
     if !asked["metadata"].is_object() {
         asked["metadata"] = json!({});
     }
+    check(review, &asked["spec"])?;
     asked["status"] = match review {
         Review::SelfSubject => {
             asked["metadata"]["creationTimestamp"] = timestamp(Timestamp::now()).into();
@@ -48,13 +49,52 @@ pub(super) async fn review(context: &Context, request: Request<Incoming>, review
         }
         Review::SubjectAccess => {
             let name = asked.pointer("/spec/user").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let access = if name == "kubernetes-admin" { Access::All } else { Access::Own };
-            access_status(&User { name, groups: Vec::new(), access }, &asked["spec"])
+            let groups: Vec<String> = asked
+                .pointer("/spec/groups")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|group| group.as_str().map(str::to_owned))
+                .collect();
+            let access = auth::access(&name, &groups);
+            access_status(&User { name, groups, access }, &asked["spec"])
         }
         Review::SelfSubjectRules => rules(&context.user),
         Review::Token => token_status(context, &asked),
     };
     Ok(answer::json(201, &asked))
+}
+
+/// Refuses a question that asks for nothing, as `ValidateSubjectAccessReviewSpec` of Kubernetes does.
+fn check(review: Review, spec: &Value) -> Result<(), Status> {
+    let is_set = |key: &str| spec.get(key).is_some_and(|value| !value.is_null());
+    let mut causes = Vec::new();
+    if matches!(review, Review::SelfSubjectAccess | Review::SubjectAccess) {
+        match (is_set("resourceAttributes"), is_set("nonResourceAttributes")) {
+            (true, true) => causes.push(errors::invalid_value(
+                "spec.nonResourceAttributes",
+                &spec["nonResourceAttributes"],
+                "cannot be specified in combination with resourceAttributes",
+            )),
+            (false, false) => causes.push(errors::invalid_value(
+                "spec.resourceAttributes",
+                &Value::Null,
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            )),
+            _ => {}
+        }
+    }
+    let nobody =
+        spec["user"].as_str().unwrap_or_default().is_empty() && spec["groups"].as_array().is_none_or(Vec::is_empty);
+    if review == Review::SubjectAccess && nobody {
+        let detail = "at least one of user or group must be specified";
+        causes.push(errors::invalid_value("spec.user", &"".into(), detail));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let group = "authorization.k8s.io";
+    Err(errors::invalid_named(&format!("{}.{group}", review.kind()), group, review.kind(), "", &causes))
 }
 
 /// What the asker set, as Kubernetes records it even of what it does not keep.
@@ -146,7 +186,7 @@ const LIFETIME_SECONDS_MAX: i64 = 1 << 32;
 /// `serviceaccounts/NAME/token`.
 pub(super) async fn create_token(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     if request.method() != http::Method::POST {
@@ -167,12 +207,31 @@ pub(super) async fn create_token(
         let (group, kind) = ("authentication.k8s.io", "TokenRequest");
         return Err(errors::invalid_named("TokenRequest.authentication.k8s.io", group, kind, "", &[cause]));
     }
+    if let Some(bound) = asked.pointer("/spec/boundObjectRef").filter(|bound| !bound.is_null()) {
+        let text = |key: &str| bound[key].as_str().unwrap_or_default();
+        return Err(errors::bad_request(format!(
+            "cannot bind token to object of type {}, Kind={}: tokens of the embedded sandbox are bound to service accounts only",
+            text("apiVersion"),
+            text("kind")
+        )));
+    }
+    let mut audiences: Vec<String> = asked
+        .pointer("/spec/audiences")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|audience| audience.as_str().map(str::to_owned))
+        .collect();
+    if audiences.is_empty() {
+        audiences.push(token::AUDIENCE.into());
+    }
     let now = Timestamp::now();
     let expires = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
     let signed = token::issue(
         &account.namespace,
         &account.name,
         &account.uid,
+        &audiences,
         now.as_second(),
         expires.as_second(),
         &context.server.settings,
@@ -185,7 +244,7 @@ pub(super) async fn create_token(
                 "name": account.name, "namespace": account.namespace, "creationTimestamp": timestamp(now),
             },
             "spec": {
-                "audiences": ["https://kubernetes.default.svc.cluster.local"],
+                "audiences": audiences,
                 "expirationSeconds": seconds, "boundObjectRef": null,
             },
             "status": {"token": signed, "expirationTimestamp": timestamp(expires)},

@@ -1,7 +1,6 @@
 //! The `/scale` subresource: replicas of a Deployment, a `ReplicaSet` or a `StatefulSet` as an `autoscaling/v1 Scale`.
 
 use hyper::Request;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::super::patch;
@@ -9,6 +8,7 @@ use super::super::registry::{Entry, PatchKind, errors};
 use super::super::schema::Kind;
 use super::super::status::Status;
 use super::answer::{self, Answer};
+use super::body::RequestBody;
 use super::handle::Context;
 use super::objects;
 use super::route::Target;
@@ -16,7 +16,7 @@ use super::{decode, negotiate};
 
 pub(super) async fn answer(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
     verb: &str,
 ) -> Result<Answer, Status> {

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::super::registry::Registry;
 use super::super::status::Status;
+use super::body::RequestBody;
 use super::{PodAccess, answer, handle};
 
 /// What the API is told by the process that serves it.
@@ -99,7 +100,7 @@ async fn serve_connection(connection: TcpStream, acceptor: &TlsAcceptor, server:
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let server = Arc::clone(&server);
         async move {
-            let answered = AssertUnwindSafe(handle::handle(server, request)).catch_unwind().await;
+            let answered = AssertUnwindSafe(handle::handle(server, RequestBody::of(request))).catch_unwind().await;
             Ok::<_, Infallible>(answered.unwrap_or_else(|_| answer::status(&panicked())))
         }
     });

@@ -9,11 +9,22 @@ use sha2::{Digest, Sha256};
 use super::auth::equal;
 use super::server::Settings;
 
+/// Whom a token is meant for where nobody else is named: this API.
+pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+
 /// A token for a service account, valid until a time (seconds since 1970).
-pub(super) fn issue(namespace: &str, name: &str, uid: &str, now: i64, expires: i64, settings: &Settings) -> String {
+pub(super) fn issue(
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    audiences: &[String],
+    now: i64,
+    expires: i64,
+    settings: &Settings,
+) -> String {
     let header = BASE64.encode(json!({"alg": "HS256", "typ": "JWT"}).to_string());
     let claims = json!({
-        "aud": ["https://kubernetes.default.svc.cluster.local"],
+        "aud": audiences,
         "exp": expires, "iat": now, "nbf": now,
         "iss": "https://kubernetes.default.svc.cluster.local",
         "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}},
@@ -24,7 +35,7 @@ pub(super) fn issue(namespace: &str, name: &str, uid: &str, now: i64, expires: i
     format!("{signed}.{signature}")
 }
 
-/// The namespace and name of the account that a token was issued to.
+/// The namespace and name of the account that a token for this API was issued to.
 pub(super) fn verify(token: &str, settings: &Settings) -> Option<(String, String)> {
     let (signed, given) = token.rsplit_once('.')?;
     if settings.admin_token.is_empty() || !equal(given, &signature(signed, settings)) {
@@ -33,6 +44,9 @@ pub(super) fn verify(token: &str, settings: &Settings) -> Option<(String, String
     let claims: Value = serde_json::from_slice(&BASE64.decode(signed.split_once('.')?.1).ok()?).ok()?;
     if claims.get("exp")?.as_i64()? < jiff::Timestamp::now().as_second() {
         return None;
+    }
+    if !claims.get("aud")?.as_array()?.iter().any(|audience| audience == AUDIENCE) {
+        return None; // meant for somebody else
     }
     let owner = claims.get("kubernetes.io")?;
     let namespace = owner.get("namespace")?.as_str()?;

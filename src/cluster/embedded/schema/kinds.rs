@@ -71,7 +71,7 @@ pub(super) static KINDS: [Kind; 12] = [
         singular: "pod",
         short_names: &["po"],
         categories: &["all"],
-        subresources: &["attach", "binding", "exec", "log", "portforward", "proxy", "status"],
+        subresources: &["attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"],
         definition: "io.k8s.api.core.v1.Pod",
         ..BASE
     },

@@ -7,7 +7,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use hyper::Request;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,6 +17,7 @@ use super::super::super::registry::{Entry, errors};
 use super::super::super::status::Status;
 use super::super::access::{ExecRequest, ExecStreams, PodAccess};
 use super::super::answer::Answer;
+use super::super::body::RequestBody;
 use super::super::handle::Context;
 use super::super::pods;
 use super::super::query::Query;
@@ -36,7 +36,7 @@ const STREAMS_TIME_MAX: Duration = Duration::from_secs(10);
 /// Checks the request, answers with the upgrade, and serves it in a task of its own.
 pub(super) fn answer(
     context: &Context,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     pod: Arc<Entry>,
     attach: bool,
 ) -> Result<Answer, Status> {

@@ -7,7 +7,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use hyper::Request;
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,6 +15,7 @@ use super::super::super::registry::{Entry, errors};
 use super::super::super::status::Status;
 use super::super::access::{Duplex, PodAccess};
 use super::super::answer::Answer;
+use super::super::body::RequestBody;
 use super::super::handle::Context;
 use super::spdy::{self, Stream};
 use super::transport::{self, Socket, Upgrade};
@@ -26,7 +26,7 @@ const SPDY_PROTOCOL: &str = "portforward.k8s.io";
 /// Streams whose partner has not come yet.
 const WAITING_STREAMS_MAX: usize = 64;
 
-pub(super) fn answer(context: &Context, mut request: Request<Incoming>, pod: Arc<Entry>) -> Result<Answer, Status> {
+pub(super) fn answer(context: &Context, mut request: Request<RequestBody>, pod: Arc<Entry>) -> Result<Answer, Status> {
     let upgrade = Upgrade::choose(request.headers(), &[TUNNEL, CHANNELS], &[SPDY_PROTOCOL])?
         .ok_or_else(|| errors::bad_request("Upgrade request required"))?;
     let ports: Vec<u16> =

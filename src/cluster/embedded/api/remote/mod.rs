@@ -9,19 +9,19 @@ mod transport;
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::body::Incoming;
 
-use super::super::registry::Entry;
+use super::super::registry::{Entry, errors};
 use super::super::status::Status;
 use super::answer::{self, Answer};
+use super::body::RequestBody;
 use super::handle::Context;
-use super::objects;
 use super::route::Target;
+use super::{objects, pods};
 
 /// Answers `exec`, `attach`, `portforward` and `proxy`.
 pub(super) async fn answer(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
     subresource: &str,
 ) -> Result<Answer, Status> {
@@ -32,6 +32,9 @@ pub(super) async fn answer(
         return Err(answer::method_not_allowed());
     }
     let pod: Arc<Entry> = objects::find(context, target)?;
+    if !pods::has_host(&pod.value()) {
+        return Err(errors::bad_request(format!("pod {} does not have a host assigned", pod.name)));
+    }
     match subresource {
         "exec" => exec::answer(context, request, pod, false),
         "attach" => exec::answer(context, request, pod, true),

@@ -15,6 +15,7 @@ use super::super::super::registry::{Entry, errors};
 use super::super::super::schema;
 use super::super::super::status::Status;
 use super::super::answer::Answer;
+use super::super::body::RequestBody;
 use super::super::decode;
 use super::super::handle::Context;
 use super::super::route::Target;
@@ -31,7 +32,7 @@ const NOT_PASSED_ON: [header::HeaderName; 6] = [
 
 pub(super) async fn answer(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     target: &Target<'_>,
 ) -> Result<Answer, Status> {
     let (name, port) = split_name(target.name.unwrap_or_default());
@@ -120,7 +121,7 @@ fn unreachable(why: &str) -> Status {
     Status::new(503, "ServiceUnavailable", format!("error trying to reach service: {why}"))
 }
 
-async fn pass_on(request: Request<Incoming>, rest: &str) -> Result<Request<Full<bytes::Bytes>>, Status> {
+async fn pass_on(request: Request<RequestBody>, rest: &str) -> Result<Request<Full<bytes::Bytes>>, Status> {
     let (head, body) = request.into_parts();
     let body = decode::read_body(body).await?;
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();

@@ -5,7 +5,6 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +19,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::super::super::registry::errors;
 use super::super::super::status::Status;
 use super::super::answer::{self, Answer};
+use super::super::body::RequestBody;
 
 /// How the client asks to speak.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn refused(offered: &[String], served: &[&str]) -> Status {
     Status::new(403, "Forbidden", message)
 }
 
-pub(super) fn on_upgrade(request: &mut Request<Incoming>) -> OnUpgrade {
+pub(super) fn on_upgrade(request: &mut Request<RequestBody>) -> OnUpgrade {
     hyper::upgrade::on(request)
 }
 
