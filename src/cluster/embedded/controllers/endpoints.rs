@@ -124,6 +124,9 @@ fn subsets(snapshot: &Snapshot) -> Value {
         .filter(|pod| !is_terminal(pod) && !address(pod).is_empty() && (unready_too || !is_deleting(pod)));
     for pod in counted {
         let ports = ports(&snapshot.service, pod, false);
+        if ports == json!([]) && list(&snapshot.service, "/spec/ports").next().is_some() {
+            continue; // the pod has none of the Service's ports
+        }
         let group = groups.entry(ports.to_string()).or_insert_with(|| (ports, Vec::new(), Vec::new()));
         let mut entry = json!({"ip": address(pod)});
         if let Some(hostname) = hostname(&snapshot.service, pod) {
@@ -255,7 +258,8 @@ fn slice_endpoint(service: &Value, pod: &Value) -> Value {
 /// The ports of the first pod that has an address; without one there are none.
 fn slice_ports(snapshot: &Snapshot) -> Value {
     let pod = snapshot.pods.iter().find(|pod| !is_terminal(pod) && !address(pod).is_empty());
-    pod.map_or(Value::Null, |pod| ports(&snapshot.service, pod, true))
+    let ports = pod.map_or(Value::Null, |pod| ports(&snapshot.service, pod, true));
+    if ports == json!([]) { Value::Null } else { ports }
 }
 
 /// The `Endpoints` of a Service that is gone.
@@ -319,6 +323,16 @@ mod tests {
         let [endpoints, slice] = created(&changes)[..] else { panic!("two objects") };
         assert_eq!(endpoints.get("subsets"), None);
         assert_eq!(slice["endpoints"][0]["conditions"], json!({"ready": false, "serving": true, "terminating": true}));
+    }
+
+    #[test]
+    fn a_pod_without_the_named_port_is_no_address() {
+        let mut nameless = pod("a", "10.0.0.1", true);
+        nameless["spec"]["containers"][0]["ports"] = json!([{"name": "other", "containerPort": 8080}]);
+        let changes = plan(&snapshot(vec![nameless]));
+        let [endpoints, slice] = created(&changes)[..] else { panic!("two objects") };
+        assert_eq!(endpoints.get("subsets"), None);
+        assert_eq!((&slice["endpoints"][0]["addresses"][0], &slice["ports"]), (&json!("10.0.0.1"), &Value::Null));
     }
 
     #[test]
