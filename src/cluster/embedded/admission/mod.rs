@@ -16,6 +16,7 @@ mod validation;
 mod warnings;
 
 pub use pod::quantity;
+pub use selector::matches as selector_matches;
 pub use warnings::{repeated_owners, warnings};
 
 use serde_json::Value;

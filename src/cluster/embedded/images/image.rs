@@ -27,6 +27,8 @@ pub struct Image {
     pub entrypoint: Vec<String>,
     pub command: Vec<String>,
     pub working_directory: String,
+    /// As the image states it: a number or a name, with or without a group; empty for root.
+    pub user: String,
     pub files: Arc<FileTree>,
 }
 
@@ -63,12 +65,20 @@ impl Reference {
                 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte))
         };
         let version = digest.or(tag).unwrap_or("latest");
-        (name.split('/').all(part_fits) && !version.is_empty()).then(|| Self {
+        let tag_fits = tag.is_none_or(is_tag);
+        (tag_fits && name.split('/').all(part_fits) && !version.is_empty()).then(|| Self {
             host: host.into(),
             name: name.into(),
             version: version.into(),
         })
     }
+}
+
+fn is_tag(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.len() <= 128
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(|byte| plain(byte) || byte == b'.' || byte == b'-')
 }
 
 impl ImageStore {
@@ -113,6 +123,7 @@ fn from_config(digest: String, config: &Value, files: FileTree) -> Image {
         entrypoint: texts("Entrypoint"),
         command: texts("Cmd"),
         working_directory: text("/WorkingDir"),
+        user: text("/User"),
         files: Arc::new(files),
     }
 }

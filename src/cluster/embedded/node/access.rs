@@ -21,12 +21,13 @@ impl PodAccess for Node {
     fn logs(&self, pod: Arc<Entry>, options: LogOptions) -> BoxFuture<'_, Result<BoxStream<'static, Bytes>, Status>> {
         Box::pin(async move {
             let waiting = || {
-                let message = format!(
-                    "container \"{}\" in pod \"{}\" is waiting to start: {}",
-                    options.container,
-                    pod.name,
-                    waiting_reason(&pod, &options.container)
-                );
+                let why = match waiting_reason(&pod, &options.container).as_str() {
+                    "ErrImagePull" => "image can't be pulled".to_owned(),
+                    "ImagePullBackOff" => "trying and failing to pull image".to_owned(),
+                    reason => reason.to_owned(),
+                };
+                let name = &options.container;
+                let message = format!("container \"{name}\" in pod \"{}\" is waiting to start: {why}", pod.name);
                 Status::new(400, "BadRequest", message)
             };
             let found = self.shared.pod(&pod.uid).ok_or_else(waiting)?;
@@ -108,7 +109,8 @@ impl Node {
 
 fn waiting_reason(pod: &Entry, container: &str) -> String {
     let object = pod.value();
-    let statuses = object["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+    let list = |key: &str| object["status"][key].as_array().cloned().unwrap_or_default();
+    let statuses = [list("initContainerStatuses"), list("containerStatuses")].concat();
     let status = statuses.iter().find(|status| status["name"] == container);
     status.and_then(|status| status["state"]["waiting"]["reason"].as_str()).unwrap_or("ContainerCreating").to_owned()
 }

@@ -1,5 +1,6 @@
 //! A container from the pull to the last exit: starts, probes, restarts with back-off.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ use super::log::Log;
 use super::pod::Pod;
 use super::probe::{self, Outcome};
 use super::program::{self, Program, Statement};
-use super::pull::{self, Pulled};
+use super::pull::{self, Policy, Pulled, Refusal};
 use super::status::{Stage, Terminated};
-use super::volumes;
 use super::web::Site;
+use super::{hooks, network, security, volumes};
 
 /// The first back-off and the longest, in Kubernetes' seconds.
 const BACK_OFF_SECONDS: f64 = 10.0;
@@ -28,6 +29,10 @@ const BACK_OFF_SECONDS_MAX: f64 = 300.0;
 #[derive(Debug, Clone)]
 pub struct Live {
     pub site: Option<Arc<Site>>,
+    /// Where a server that is only pretended takes connections.
+    pretended_port: Option<u16>,
+    /// The known image that this one is, or is built from: `nginx:1.29-alpine`.
+    pub base: String,
     pub log: Arc<Log>,
     /// The log of the run before this one.
     pub previous: Option<Arc<Log>>,
@@ -39,6 +44,22 @@ pub struct Live {
     written: Arc<FileTree>,
 }
 
+impl Live {
+    /// Where the container can be reached.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        let served = self.site.as_ref().map(|site| site.ports()).unwrap_or_default();
+        served.into_iter().chain(self.pretended_port).collect()
+    }
+}
+
+/// How a run came to its end.
+#[derive(Debug, Default)]
+struct End {
+    code: i32,
+    /// It begins anew at once, whatever the restart policy says: its definition has changed.
+    is_replaced: bool,
+}
+
 /// Runs the container until it will not start again; true where its last exit was 0.
 pub async fn run(pod: Arc<Pod>, index: usize) -> bool {
     let mut back_off: f64 = 0.0;
@@ -48,33 +69,47 @@ pub async fn run(pod: Arc<Pod>, index: usize) -> bool {
         let pulled = pull_image(&pod, index, resumed).await;
         let live = create(&pod, index, &pulled, previous.take()).await;
         let started = if resumed { started_before(&pod, index) } else { Timestamp::now() };
-        let (code, message) = start(&pod, index, &pulled, &live, started, resumed).await;
+        if !resumed {
+            pod.turn_of(index).await;
+        }
+        let End { code, is_replaced } = start(&pod, index, &pulled, &live, started, resumed).await;
         resumed = false;
         live.log.end();
         let ended = Terminated {
             exit_code: code,
             reason: if code == 0 { "Completed" } else { "Error" },
-            message,
+            message: String::new(),
             started,
             finished: Timestamp::now(),
             container_id: pod.view(index).container_id,
         };
+        // an init container that has done its work counts as ready
+        let is_done = code == 0 && pod.is_init(index) && !pod.is_sidecar(index);
         pod.update(index, |view| {
-            view.ready = false;
+            view.ready = is_done;
             view.started = false;
             view.stage = Stage::Terminated(ended.clone());
         });
-        if !restarts(&pod, index, code) {
+        if !is_replaced && !restarts(&pod, index, code) {
             return code == 0;
         }
         let lasted = ended.finished.duration_since(ended.started).as_secs_f64() * pod.shared.time_factor;
-        if lasted >= 2.0 * BACK_OFF_SECONDS_MAX {
+        if is_replaced || lasted >= 2.0 * BACK_OFF_SECONDS_MAX {
             back_off = 0.0;
         }
         if back_off > 0.0 {
-            wait_before_restart(&pod, index, back_off, &ended).await;
+            tokio::select! {
+                () = wait_before_restart(&pod, index, back_off, &ended) => {}
+                () = pod.other_image(index, &pulled.name) => back_off = 0.0,
+            }
         }
-        back_off = if back_off == 0.0 { BACK_OFF_SECONDS } else { (back_off * 2.0).min(BACK_OFF_SECONDS_MAX) };
+        back_off = if is_replaced {
+            0.0
+        } else if back_off == 0.0 {
+            BACK_OFF_SECONDS
+        } else {
+            (back_off * 2.0).min(BACK_OFF_SECONDS_MAX)
+        };
         previous = Some(Arc::clone(&live.log));
         pod.update(index, |view| {
             view.last = Some(ended);
@@ -92,6 +127,7 @@ fn started_before(pod: &Pod, index: usize) -> Timestamp {
 
 fn restarts(pod: &Pod, index: usize, code: i32) -> bool {
     match pod.object()["spec"]["restartPolicy"].as_str() {
+        _ if pod.is_sidecar(index) => true,
         Some("Never") => false,
         Some("OnFailure") => code != 0,
         _ => code != 0 || !pod.is_init(index),
@@ -119,12 +155,16 @@ async fn wait_before_restart(pod: &Arc<Pod>, index: usize, seconds: f64, ended: 
 }
 
 async fn pull_image(pod: &Arc<Pod>, index: usize, resumed: bool) -> Pulled {
-    let spec = pod.spec(index);
-    let image = spec["image"].as_str().unwrap_or_default().to_owned();
-    let always = spec["imagePullPolicy"] == "Always";
     let mut back_off = BACK_OFF_SECONDS;
     loop {
-        match pull::pull(&pod.shared, &image, always) {
+        let spec = pod.spec(index);
+        let image = spec["image"].as_str().unwrap_or_default().to_owned();
+        let policy = match spec["imagePullPolicy"].as_str() {
+            Some("Always") => Policy::Always,
+            Some("Never") if !resumed => Policy::Never,
+            _ => Policy::IfNotPresent,
+        };
+        match pull::pull(&pod.shared, &image, policy) {
             Ok(pulled) => {
                 if !resumed && pulled.present {
                     let message = format!("Container image \"{image}\" already present on machine");
@@ -139,13 +179,43 @@ async fn pull_image(pod: &Arc<Pod>, index: usize, resumed: bool) -> Pulled {
                 }
                 return pulled;
             }
-            Err(why) => back_off = pull_failed(pod, index, &image, &why, back_off).await,
+            Err(refusal) => {
+                pod.attempted(index);
+                tokio::select! {
+                    next = pull_failed(pod, index, &image, refusal, back_off) => back_off = next,
+                    () = pod.other_image(index, &image) => back_off = BACK_OFF_SECONDS,
+                }
+            }
         }
     }
 }
 
 /// Tells of the failure, waits, and returns the next back-off.
-async fn pull_failed(pod: &Arc<Pod>, index: usize, image: &str, why: &str, back_off: f64) -> f64 {
+async fn pull_failed(pod: &Arc<Pod>, index: usize, image: &str, refusal: Refusal, back_off: f64) -> f64 {
+    let (told, reason, message) = match refusal {
+        Refusal::Pull(why) => {
+            return pull_refused(pod, index, image, &why, back_off).await;
+        }
+        Refusal::NeverPulled => (
+            "ErrImageNeverPull",
+            "ErrImageNeverPull",
+            format!("Container image \"{image}\" is not present with pull policy of Never"),
+        ),
+        Refusal::Name(why) => (
+            "InspectFailed",
+            "InvalidImageName",
+            format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {why}"),
+        ),
+    };
+    pod.tell(index, &Telling::warning(told, message.clone()));
+    pod.tell(index, &Telling::warning("Failed", format!("Error: {reason}")));
+    pod.update(index, |view| view.stage = Stage::Waiting { reason, message });
+    tokio::time::sleep(pod.shared.scaled(BACK_OFF_SECONDS)).await;
+    back_off
+}
+
+/// The same of a registry that does not give the image.
+async fn pull_refused(pod: &Arc<Pod>, index: usize, image: &str, why: &str, back_off: f64) -> f64 {
     let why = format!("failed to pull and unpack image \"{image}\": {why}");
     pod.tell(index, &Telling::normal("Pulling", format!("Pulling image \"{image}\"")));
     pod.tell(index, &Telling::warning("Failed", format!("Failed to pull image \"{image}\": {why}")));
@@ -168,11 +238,17 @@ async fn create(pod: &Arc<Pod>, index: usize, pulled: &Pulled, previous: Option<
         sources.borrow_and_update();
         let environment =
             environment::resolve(&pod.shared.registry, &pod.object(), &spec, &pulled.image.environment, &pod.address());
-        match environment {
+        let allowed = |environment| match security::refusal(&spec, &pod.object(), &pulled.image) {
+            None => Ok(environment),
+            Some(why) => Err(why),
+        };
+        match environment.and_then(allowed) {
             Ok(environment) => {
                 let files = files(pod, &spec, &pulled.image.files, &environment);
                 return Live {
                     site: None,
+                    pretended_port: None,
+                    base: pulled.image.base.clone(),
                     log: Arc::default(),
                     previous,
                     environment: Arc::new(environment),
@@ -182,6 +258,7 @@ async fn create(pod: &Arc<Pod>, index: usize, pulled: &Pulled, previous: Option<
                 };
             }
             Err(why) => {
+                pod.attempted(index);
                 pod.tell(index, &Telling::warning("Failed", format!("Error: {why}")));
                 pod.update(index, |view| {
                     view.stage = Stage::Waiting { reason: "CreateContainerConfigError", message: why };
@@ -195,7 +272,7 @@ async fn create(pod: &Arc<Pod>, index: usize, pulled: &Pulled, previous: Option<
 
 /// The container's files: image, mounts, and nginx' templates filled in as its entry point does.
 fn files(pod: &Pod, spec: &serde_json::Value, image: &FileTree, environment: &Environment) -> FileTree {
-    let mut files = volumes::lay_over(image, spec, &pod.volumes());
+    let mut files = volumes::lay_over(&network::with_files(image, &pod.object(), &pod.address()), spec, &pod.volumes());
     let templates: Vec<(String, Bytes)> = files
         .range("/etc/nginx/templates/".to_owned()..)
         .take_while(|(path, _)| path.starts_with("/etc/nginx/templates/"))
@@ -246,21 +323,22 @@ pub fn refresh_files(pod: &Arc<Pod>, index: usize) {
     pod.set_live(index, Some(live));
 }
 
-/// Starts the container and runs it to its end; returns its exit code and a message.
-async fn start(
-    pod: &Arc<Pod>,
-    index: usize,
-    pulled: &Pulled,
-    live: &Live,
-    started: Timestamp,
-    resumed: bool,
-) -> (i32, String) {
+/// The web server reads its configuration anew: from now on it is this one.
+pub fn replace_site(pod: &Arc<Pod>, index: usize, site: Site) {
+    let Some(mut live) = pod.live(index) else { return };
+    live.site = Some(Arc::new(site));
+    pod.set_live(index, Some(live));
+}
+
+/// Starts the container and runs it to its end.
+async fn start(pod: &Arc<Pod>, index: usize, pulled: &Pulled, live: &Live, started: Timestamp, resumed: bool) -> End {
     let spec = pod.spec(index);
     let words = |key: &str| -> Vec<String> {
         let list = spec[key].as_array().cloned().unwrap_or_default();
-        list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+        list.iter().filter_map(|word| word.as_str()).map(|word| environment::expand(word, &live.environment)).collect()
     };
-    let program = program::decide(pulled.base, &pulled.image, &words("command"), &words("args"));
+    let (command, args) = (words("command"), words("args"));
+    let program = program::decide(pulled.base, &pulled.image, &command, &args, &live.environment);
     let name = pod.view(index).name;
     if !resumed {
         pod.tell(index, &Telling::normal("Created", format!("Created container: {name}")));
@@ -269,18 +347,21 @@ async fn start(
     let mut live = live.clone();
     // What ends at once is never shown as running: nobody is to take it for available in between.
     let ends_at_once = matches!(&program, Program::Script(statements) if !statements.iter().any(Statement::takes_time));
-    let failed = match &program {
-        Program::Web => match Site::start(Arc::clone(&live.files), &pod.name, started) {
-            Ok(site) => {
-                live.site = Some(Arc::new(site));
-                None
-            }
-            Err(error) => Some(format!("nginx: {error}")),
-        },
-        Program::Unsupported(why) => Some(why.clone()),
-        Program::Script(_) | Program::Idle => None,
-    };
-    pod.set_live(index, Some(live.clone()));
+    let mut failed = prepare(pod, &spec, &program, &mut live, started).err();
+    if failed.is_none()
+        && let Err(port) = pod.claim(index, &live)
+    {
+        failed = Some(taken(port));
+        live.site = None;
+    }
+    if failed.is_some() {
+        pod.set_live(index, Some(live.clone()));
+    }
+    pod.attempted(index);
+    if failed.is_none() && !resumed && !hooks::post_start(pod, index, &spec).await {
+        pod.set_live(index, None);
+        return End { code: stopped(&program), is_replaced: false };
+    }
     let probed = |kind: probe::Kind| spec.get(kind.key()).filter(|probe| probe.is_object()).cloned();
     let waits_for_startup = probed(probe::Kind::Startup).is_some();
     pod.update(index, |view| {
@@ -295,25 +376,74 @@ async fn start(
             view.ready = !waits_for_startup && probed(probe::Kind::Readiness).is_none();
         }
     });
-    let result = if let Some(line) = failed {
+    let end = if let Some(line) = failed {
         live.log.write(&line, Timestamp::now());
-        let code = if matches!(program, Program::Web) { 1 } else { 127 };
-        (code, String::new())
+        let code = if matches!(program, Program::Unsupported(_)) { 127 } else { 1 };
+        End { code, is_replaced: false }
     } else {
         let (kill, mut killed) = mpsc::channel(1);
         let _probes = spawn_probes(pod, index, &spec, &kill);
         tokio::select! {
-            code = execute(pod, &program, &live) => (code, String::new()),
+            code = execute(pod, &program, &live) => End { code, is_replaced: false },
+            () = pod.other_image(index, &pulled.name) => {
+                let message = format!("Container {name} definition changed, will be restarted");
+                pod.tell(index, &Telling::normal("Killing", message));
+                End { code: stopped(&program), is_replaced: true }
+            }
             Some(why) = killed.recv() => {
                 let message = format!("Container {name} failed {why} probe, will be restarted");
                 pod.tell(index, &Telling::normal("Killing", message));
-                // nginx ends well when it is told to; a shell does not listen
-                (if matches!(program, Program::Web) { 0 } else { 137 }, String::new())
+                End { code: stopped(&program), is_replaced: false }
             }
         }
     };
     pod.set_live(index, None);
-    result
+    end
+}
+
+/// The exit code of what is told to stop: nginx ends well, a shell does not listen.
+fn stopped(program: &Program) -> i32 {
+    if matches!(program, Program::Web) { 0 } else { 137 }
+}
+
+/// Gets the program ready to listen.
+///
+/// # Errors
+/// What it writes before it ends.
+fn prepare(
+    pod: &Pod,
+    spec: &serde_json::Value,
+    program: &Program,
+    live: &mut Live,
+    started: Timestamp,
+) -> Result<(), String> {
+    match program {
+        Program::Web => {
+            let site =
+                Site::start(Arc::clone(&live.files), &pod.name, started).map_err(|error| format!("nginx: {error}"))?;
+            if let Some(why) = security::web_obstacle(spec, &pod.object(), live) {
+                return Err(format!("nginx: [emerg] {why}"));
+            }
+            live.site = Some(Arc::new(site));
+        }
+        Program::Unsupported(why) => return Err(why.clone()),
+        Program::Idle => {
+            let name = live.base.split(':').next().unwrap_or_default();
+            let set = |key: &str| live.environment.get(key).is_some_and(|value| !value.is_empty());
+            if name == "postgres" && !set("POSTGRES_PASSWORD") && !set("POSTGRES_HOST_AUTH_METHOD") {
+                return Err("Error: Database is uninitialized and superuser password is not specified.\n       You must specify POSTGRES_PASSWORD to a non-empty value for the\n       superuser. For example, \"-e POSTGRES_PASSWORD=password\" on \"docker run\".".into());
+            }
+            live.pretended_port = program::server_port(name);
+        }
+        Program::Script(_) => {}
+    }
+    Ok(())
+}
+
+/// What nginx writes where another container of the pod has its port: it tries five times.
+fn taken(port: u16) -> String {
+    let once = format!("nginx: [emerg] bind() to 0.0.0.0:{port} failed (98: Address already in use)\n");
+    format!("{}nginx: [emerg] still could not bind()", once.repeat(5))
 }
 
 /// Startup first, then readiness and liveness. Dropping the set ends them.

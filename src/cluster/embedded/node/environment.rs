@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::registry::Registry;
-use super::{kind, volumes};
+use super::{kind, network, volumes};
 
 /// Variables by name.
 pub type Environment = BTreeMap<String, String>;
@@ -23,9 +23,9 @@ pub fn resolve(
 ) -> Result<Environment, String> {
     let mut environment = Environment::new();
     environment.insert("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
-    environment.insert("HOSTNAME".into(), pod["metadata"]["name"].as_str().unwrap_or_default().into());
-    environment.insert("KUBERNETES_SERVICE_HOST".into(), "10.96.0.1".into());
-    environment.insert("KUBERNETES_SERVICE_PORT".into(), "443".into());
+    environment.insert("HOSTNAME".into(), network::hostname(pod));
+    environment.insert("HOME".into(), "/root".into());
+    environment.extend(network::service_variables(registry, pod));
     environment.extend(image.iter().cloned());
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
     for source in container.get("envFrom").and_then(Value::as_array).into_iter().flatten() {
@@ -106,7 +106,7 @@ fn data(
 }
 
 /// Replaces `$(NAME)`; `$$(NAME)` is left as `$(NAME)`, and so is a name that is not known.
-fn expand(text: &str, environment: &Environment) -> String {
+pub fn expand(text: &str, environment: &Environment) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("$(") {

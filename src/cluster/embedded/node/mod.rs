@@ -10,18 +10,23 @@ mod archive;
 mod container;
 mod environment;
 mod exec;
+mod hooks;
 mod identity;
 mod log;
+mod network;
 mod pod;
 mod probe;
 mod program;
 mod proxy;
 mod pull;
 mod scheduler;
+mod security;
+mod shell;
 mod status;
 #[cfg(test)]
 mod tests;
 
+mod versions;
 mod volumes;
 pub mod web;
 
@@ -66,6 +71,7 @@ struct Shared {
     time_factor: f64,
     kubelet: Recorder,
     scheduler: Recorder,
+    taints: Recorder,
     pods: Mutex<HashMap<String, Arc<Pod>>>,
     addresses: Mutex<u32>,
     /// Images by their full names.
@@ -86,6 +92,7 @@ impl Node {
         let shared = Arc::new(Shared {
             kubelet: Recorder::new(Arc::clone(&registry), "kubelet", NODE_NAME, "kubelet"),
             scheduler: Recorder::new(Arc::clone(&registry), "default-scheduler", "", "kube-scheduler"),
+            taints: Recorder::new(Arc::clone(&registry), "taint-eviction-controller", "", "kube-controller-manager"),
             registry,
             images,
             registry_port: options.registry_port,
@@ -157,7 +164,10 @@ async fn drive(shared: Arc<Shared>, proxy: Arc<Proxy>) {
                     }
                 }
                 "Service" | "EndpointSlice" => proxy.refresh(),
-                "Node" if event.kind == EventKind::Modified => scheduler::retry(&shared),
+                "Node" if event.kind == EventKind::Modified => {
+                    scheduler::evict(&shared);
+                    scheduler::retry(&shared);
+                }
                 "Node" if event.kind == EventKind::Deleted => identity::write(&shared.registry, Timestamp::now()),
                 _ => {}
             }
@@ -184,6 +194,7 @@ fn observe_pod(shared: &Arc<Shared>, entry: &Arc<Entry>, event: EventKind) {
             let pod = Pod::new(Arc::clone(shared), entry, value);
             shared.pods.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.uid.to_string(), Arc::clone(&pod));
             tokio::spawn(pod::run(pod));
+            scheduler::retry(shared); // some wait for another pod's company
         }
         Some(_) => {}
         None if entry.deleting => {}

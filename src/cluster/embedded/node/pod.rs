@@ -1,6 +1,6 @@
 //! A pod on this node: its stages from the sandbox to the end, and its status, of which it is the only writer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +44,12 @@ pub struct Pod {
     /// Set where the pod is to go: `Some(seconds)` by its grace period, `None` as long as it stays.
     ending: watch::Sender<Option<i64>>,
     sources: watch::Sender<u64>,
+    /// Counts the changes of the containers' images.
+    definitions: watch::Sender<u64>,
+    /// Counts what happens to the containers.
+    progress: watch::Sender<u64>,
+    /// The containers whose start has been tried.
+    attempted: Mutex<BTreeSet<usize>>,
 }
 
 impl Pod {
@@ -61,6 +67,9 @@ impl Pod {
             logs: Mutex::default(),
             volumes: Mutex::default(),
             sources: watch::Sender::new(0),
+            definitions: watch::Sender::new(0),
+            progress: watch::Sender::new(0),
+            attempted: Mutex::default(),
         })
     }
 
@@ -68,10 +77,40 @@ impl Pod {
     pub fn changed(&self, entry: &Entry) {
         let object = entry.value();
         let ending = ending(&object);
-        *lock(&self.object) = object;
+        let before = std::mem::replace(&mut *lock(&self.object), object.clone());
+        if images(&before) != images(&object) {
+            self.definitions.send_modify(|count| *count += 1);
+        }
         if ending.is_some() {
             self.ending.send_if_modified(|before| std::mem::replace(before, ending) != ending);
         }
+    }
+
+    /// Returns once the container is to run another image.
+    pub async fn other_image(&self, index: usize, image: &str) {
+        let mut definitions = self.definitions.subscribe();
+        let _ = definitions.wait_for(|_| self.spec(index)["image"] != image).await;
+    }
+
+    /// Returns once every container before this one has been tried: the kubelet starts them one after the other.
+    pub async fn turn_of(&self, index: usize) {
+        let first = if self.is_init(index) { index } else { lock(&self.state).init_containers.len() };
+        let mut progress = self.progress.subscribe();
+        let tried = || (first..index).all(|before| lock(&self.attempted).contains(&before));
+        let _ = progress.wait_for(|_| tried()).await;
+    }
+
+    /// The container was started, or could not be.
+    pub fn attempted(&self, index: usize) {
+        if lock(&self.attempted).insert(index) {
+            self.progress.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Returns once the container runs and its startup probe has passed.
+    async fn started(&self, index: usize) {
+        let mut progress = self.progress.subscribe();
+        let _ = progress.wait_for(|_| self.view(index).started).await;
     }
 
     /// The object is gone without this node's doing.
@@ -119,6 +158,22 @@ impl Pod {
         };
     }
 
+    /// Gives the container its ports and shows what it runs.
+    ///
+    /// # Errors
+    /// The first port that another container of the pod listens on.
+    pub fn claim(&self, index: usize, live: &Live) -> Result<(), u16> {
+        let mut all = lock(&self.live);
+        let wanted = live.ports();
+        let taken = all.iter().filter(|(other, _)| **other != index).flat_map(|(_, other)| other.ports());
+        if let Some(port) = taken.into_iter().find(|port| wanted.contains(port)) {
+            return Err(port);
+        }
+        lock(&self.logs).insert(index, (Arc::clone(&live.log), live.previous.clone()));
+        all.insert(index, live.clone());
+        Ok(())
+    }
+
     /// The container's log, or that of the run before; of a container that has ended, too.
     pub fn log(&self, index: usize, previous: bool) -> Option<Arc<Log>> {
         let logs = lock(&self.logs);
@@ -139,6 +194,7 @@ impl Pod {
                 if index < inits { &mut state.init_containers[index] } else { &mut state.containers[index - inits] };
             change(view);
         }
+        self.progress.send_modify(|count| *count += 1);
         self.publish();
     }
 
@@ -162,6 +218,11 @@ impl Pod {
 
     pub fn is_init(&self, index: usize) -> bool {
         index < lock(&self.state).init_containers.len()
+    }
+
+    /// Whether it is an init container that goes on beside the others.
+    pub fn is_sidecar(&self, index: usize) -> bool {
+        lock(&self.state).init_containers.get(index).is_some_and(|view| view.is_sidecar)
     }
 
     /// Tells an event about a container.
@@ -189,6 +250,11 @@ impl Pod {
 
     pub fn listens(&self, port: u16) -> bool {
         lock(&self.live).values().any(|live| live.site.as_ref().is_some_and(|site| site.listens(port)))
+    }
+
+    /// Whether something takes connections there, be it only in pretence.
+    pub fn accepts(&self, port: u16) -> bool {
+        lock(&self.live).values().any(|live| live.ports().contains(&port))
     }
 
     /// Answers a query by the container that listens on its port, and writes its access log.
@@ -234,6 +300,12 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The images of all containers, init containers first.
+fn images(object: &Value) -> Vec<&Value> {
+    let list = |key: &str| object["spec"][key].as_array().into_iter().flatten().map(|container| &container["image"]);
+    list("initContainers").chain(list("containers")).collect()
+}
+
 fn ending(object: &Value) -> Option<i64> {
     object.pointer("/metadata/deletionTimestamp")?;
     Some(object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(30))
@@ -250,7 +322,13 @@ fn initial_view(object: &Value) -> PodView {
             .map(|spec| container_view(spec, before.iter().find(|status| status["name"] == spec["name"])))
             .collect()
     };
-    let init_containers = views("initContainers", "initContainerStatuses");
+    let mut init_containers = views("initContainers", "initContainerStatuses");
+    for (view, spec) in
+        init_containers.iter_mut().zip(object["spec"]["initContainers"].as_array().into_iter().flatten())
+    {
+        view.is_sidecar = spec["restartPolicy"] == "Always";
+    }
+    let text = |key: &str| object["status"][key].as_str().map(str::to_owned);
     PodView {
         started: moment(&object["status"]["startTime"]).unwrap_or_else(Timestamp::now),
         address: object["status"]["podIP"].as_str().unwrap_or_default().into(),
@@ -258,6 +336,7 @@ fn initial_view(object: &Value) -> PodView {
         init_containers,
         containers: views("containers", "containerStatuses"),
         over: matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed")),
+        failure: text("reason").zip(text("message")).filter(|_| object["status"]["phase"] == "Failed"),
     }
 }
 
@@ -280,6 +359,7 @@ fn container_view(spec: &Value, before: Option<&Value>) -> ContainerView {
         ready: false,
         started: false,
         restarts: restarts.unwrap_or(0),
+        is_sidecar: false,
     }
 }
 
@@ -288,10 +368,76 @@ pub async fn run(pod: Arc<Pod>) {
     let mut ending = pod.ending.subscribe();
     tokio::select! {
         () = live(Arc::clone(&pod)) => {}
+        () = expire(&pod) => {}
         _ = ending.wait_for(Option::is_some) => {}
     }
     let _ = ending.wait_for(Option::is_some).await;
     end(&pod).await;
+}
+
+const TOO_LONG: &str = "Pod was active on the node longer than the specified deadline";
+
+/// Ends the pod when it has been active for too long.
+async fn expire(pod: &Arc<Pod>) {
+    deadline(pod).await;
+    fail(pod, "DeadlineExceeded", TOO_LONG).await;
+}
+
+/// Returns when `activeDeadlineSeconds` are over; never without them.
+async fn deadline(pod: &Pod) {
+    let Some(seconds) = pod.object()["spec"]["activeDeadlineSeconds"].as_f64() else {
+        return std::future::pending().await;
+    };
+    let begun = lock(&pod.state).started;
+    let active = Duration::try_from(Timestamp::now().duration_since(begun)).unwrap_or_default();
+    tokio::time::sleep(pod.shared.scaled(seconds).saturating_sub(active)).await;
+}
+
+/// Ends the pod for good, whatever its containers do.
+async fn fail(pod: &Arc<Pod>, reason: &'static str, message: &str) {
+    if lock(&pod.state).over {
+        return;
+    }
+    pod.tell_of_pod(&Telling::normal(reason, message));
+    let all = {
+        let state = lock(&pod.state);
+        state.init_containers.len() + state.containers.len()
+    };
+    stop(pod, 0..all);
+    tokio::time::sleep(pod.shared.scaled(STOPPING_SECONDS)).await;
+    {
+        let mut state = lock(&pod.state);
+        state.over = true;
+        state.failure = Some((reason.into(), message.into()));
+    }
+    pod.publish();
+    super::scheduler::retry(&pod.shared);
+}
+
+/// Stops those of the containers that run.
+fn stop(pod: &Pod, indexes: impl Iterator<Item = usize>) {
+    for index in indexes {
+        let Some(live) = pod.live(index) else { continue };
+        pod.tell(index, &Telling::normal("Killing", format!("Stopping container {}", pod.view(index).name)));
+        live.log.end();
+        pod.set_live(index, None);
+        // nginx ends well when it is told to; what does not listen is killed
+        let code = if live.site.is_some() { 0 } else { 137 };
+        pod.update(index, |view| {
+            view.ready = false;
+            view.started = false;
+            if let Stage::Running { since } = view.stage {
+                view.stage = Stage::Terminated(Terminated {
+                    exit_code: code,
+                    reason: if code == 0 { "Completed" } else { "Error" },
+                    message: String::new(),
+                    started: since,
+                    finished: Timestamp::now(),
+                    container_id: view.container_id.clone(),
+                });
+            }
+        });
+    }
 }
 
 /// From the sandbox to the last container; returns when no container will start again.
@@ -314,10 +460,13 @@ async fn live(pod: Arc<Pod>) {
         let address = pod.shared.next_address();
         lock(&pod.state).address = address;
     }
+    let mut sidecars = JoinSet::new();
     for index in 0..inits {
-        if !container::run(Arc::clone(&pod), index).await {
-            lock(&pod.state).over = true;
-            pod.publish();
+        if pod.is_sidecar(index) {
+            sidecars.spawn(container::run(Arc::clone(&pod), index));
+            pod.started(index).await;
+        } else if !container::run(Arc::clone(&pod), index).await {
+            end_of_containers(&pod, sidecars).await;
             return;
         }
     }
@@ -333,9 +482,18 @@ async fn live(pod: Arc<Pod>) {
         left -= 1;
     }
     if pod.never_restarts() {
-        lock(&pod.state).over = true;
-        pod.publish();
+        end_of_containers(&pod, sidecars).await;
     }
+}
+
+/// The containers that count have ended for good: the sidecars go after them.
+async fn end_of_containers(pod: &Arc<Pod>, mut sidecars: JoinSet<bool>) {
+    sidecars.shutdown().await;
+    let inits = lock(&pod.state).init_containers.len();
+    stop(pod, (0..inits).filter(|index| pod.is_sidecar(*index)));
+    lock(&pod.state).over = true;
+    pod.publish();
+    super::scheduler::retry(&pod.shared); // its share of the node is free
 }
 
 /// Waits until every volume's source is there. A source that comes within a moment, as one that stands further down in

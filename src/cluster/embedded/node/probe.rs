@@ -115,7 +115,7 @@ fn ask(pod: &Arc<Pod>, index: usize, probe: &Value) -> Result<(), String> {
     }
     if let Some(tcp) = probe.get("tcpSocket").filter(|tcp| tcp.is_object()) {
         let port = pod.port(index, &tcp["port"]);
-        return if pod.listens(port) {
+        return if pod.accepts(port) {
             Ok(())
         } else {
             Err(format!("dial tcp {}:{port}: connect: connection refused", pod.address()))
@@ -129,11 +129,26 @@ fn ask(pod: &Arc<Pod>, index: usize, probe: &Value) -> Result<(), String> {
     Err("the embedded sandbox cannot ask by gRPC (--sandbox kind does)".into())
 }
 
-fn ask_http(pod: &Arc<Pod>, index: usize, http: &Value) -> Result<(), String> {
+pub fn ask_http(pod: &Arc<Pod>, index: usize, http: &Value) -> Result<(), String> {
     let port = pod.port(index, &http["port"]);
     let path = http["path"].as_str().unwrap_or("/");
     let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let url = format!("http://{}:{port}{target}", pod.address());
+    let secure = http["scheme"] == "HTTPS";
+    let address = http["host"].as_str().filter(|host| !host.is_empty()).map_or_else(|| pod.address(), str::to_owned);
+    let url = format!("{}://{address}:{port}{target}", if secure { "https" } else { "http" });
+    if address != pod.address() {
+        // Only the pod itself can be reached: the node has no network.
+        let is_number = address.parse::<std::net::IpAddr>().is_ok() || address == "localhost";
+        let why = if is_number {
+            format!("dial tcp {address}:{port}: connect: connection refused")
+        } else {
+            format!("dial tcp: lookup {address}: no such host")
+        };
+        return Err(format!("Get \"{url}\": {why}"));
+    }
+    if secure && pod.accepts(port) {
+        return Err(format!("Get \"{url}\": http: server gave HTTP response to HTTPS client"));
+    }
     let headers = http["httpHeaders"].as_array().cloned().unwrap_or_default();
     let header = |name: &str| {
         let found = headers.iter().find(|header| header["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));

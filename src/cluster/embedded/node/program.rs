@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use super::super::images::Image;
+use super::environment::Environment;
+use super::shell::{self, Connector};
+use super::versions;
 
 /// What is run.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +39,7 @@ impl Statement {
 /// Base images that are known without a registry, and what they do when nothing else is said.
 const KNOWN: &[(&str, Base)] = &[
     ("nginx", Base::Web),
-    ("nginxinc/nginx-unprivileged", Base::Web),
+    (UNPRIVILEGED, Base::Web),
     ("busybox", Base::Shell),
     ("alpine", Base::Shell),
     ("debian", Base::Shell),
@@ -48,6 +51,9 @@ const KNOWN: &[(&str, Base)] = &[
     ("pause", Base::Server),
 ];
 
+/// nginx that runs as an ordinary user and listens on port 8080.
+pub const UNPRIVILEGED: &str = "nginxinc/nginx-unprivileged";
+
 /// What a base image does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
@@ -56,23 +62,40 @@ pub enum Base {
     Server,
 }
 
-/// The base of an image's name, where it is known: `nginx:1.29-alpine`, but not `nginx:nonsense`.
+/// The base of an image's name, where it is known and has this version: `nginx:1.29-alpine`, but not `nginx:1.92`.
 pub fn base(name: &str, version: &str) -> Option<Base> {
     let (_, base) = KNOWN.iter().find(|(known, _)| *known == name)?;
-    let named = ["latest", "stable", "mainline", "alpine", "perl", "slim", "bookworm", "trixie", "jammy", "noble"];
-    let plausible = version.starts_with("sha256:")
-        || version.split('-').all(|part| {
-            named.iter().any(|word| part.starts_with(word))
-                || part == "otel"
-                || part == "musl"
-                || part == "glibc"
-                || part.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
-        });
-    plausible.then_some(*base)
+    versions::exists(name, version).then_some(*base)
 }
 
-/// Decides what the container runs. `command` and `args` are the container's own, over the image's.
-pub fn decide(base: Base, image: &Image, command: &[String], args: &[String]) -> Program {
+/// Whether the image is known, in whatever version.
+pub fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
+/// Who runs in a known image that says nothing else; empty for root.
+pub fn user(name: &str) -> &'static str {
+    match name {
+        UNPRIVILEGED => "101",
+        "memcached" => "memcache",
+        "pause" | "registry.k8s.io/pause" => "65535:65535",
+        _ => "",
+    }
+}
+
+/// The port on which a pretended server of this image can be reached.
+pub fn server_port(name: &str) -> Option<u16> {
+    match name {
+        "redis" => Some(6379),
+        "memcached" => Some(11211),
+        "postgres" => Some(5432),
+        _ => None,
+    }
+}
+
+/// Decides what the container runs. `command` and `args` are the container's own, over the image's; a shell's script
+/// is read with the container's environment.
+pub fn decide(base: Base, image: &Image, command: &[String], args: &[String], environment: &Environment) -> Program {
     let words: Vec<String> = match (command, args) {
         ([], []) => {
             let own: Vec<String> = image.entrypoint.iter().chain(&image.command).cloned().collect();
@@ -92,7 +115,7 @@ pub fn decide(base: Base, image: &Image, command: &[String], args: &[String]) ->
     match (base, first) {
         (Base::Web, "nginx" | "nginx-debug" | "docker-entrypoint.sh") => Program::Web,
         (Base::Server, "redis-server" | "memcached" | "postgres" | "pause" | "docker-entrypoint.sh") => Program::Idle,
-        _ => match script(&words, &image.command) {
+        _ => match script(&words, environment) {
             Ok(statements) => Program::Script(statements),
             Err(what) => Program::Unsupported(format!(
                 "the embedded sandbox cannot run {what:?}: it runs nginx and small commands (sleep, echo, cat, exit, true, false). \
@@ -102,11 +125,11 @@ pub fn decide(base: Base, image: &Image, command: &[String], args: &[String]) ->
     }
 }
 
-fn script(words: &[String], _image: &[String]) -> Result<Vec<Statement>, String> {
+fn script(words: &[String], environment: &Environment) -> Result<Vec<Statement>, String> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         [shell, flag, text, ..] if is_shell(shell) && flag.starts_with('-') && flag.ends_with('c') => {
-            shell_script(text)
+            shell_script(text, environment)
         }
         other => single(other).map(|statement| statement.into_iter().collect()),
     }
@@ -116,46 +139,25 @@ fn is_shell(word: &str) -> bool {
     matches!(word.rsplit('/').next(), Some("sh" | "bash" | "ash" | "dash"))
 }
 
-fn shell_script(text: &str) -> Result<Vec<Statement>, String> {
-    if text.contains(['|', '`', '<', '>', '(', '$']) {
-        return Err(text.into());
-    }
+fn shell_script(text: &str, environment: &Environment) -> Result<Vec<Statement>, String> {
+    let mut variables = environment.clone();
     let mut statements = Vec::new();
-    for part in text.replace("&&", ";").split([';', '\n']) {
-        let words: Vec<String> = split_words(part);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for step in shell::parse(text).map_err(|_| text.to_owned())? {
+        if step.connector == Connector::Or || step.needs_status() || step.discards() {
+            return Err(text.into());
+        }
+        let command = step.expand(&variables, 0);
+        if command.words.is_empty() {
+            variables.extend(command.assignments);
+            continue;
+        }
+        let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
         match words.as_slice() {
-            [] => {}
             ["exec", rest @ ..] => statements.extend(single(rest)?),
             words => statements.extend(single(words)?),
         }
     }
     Ok(statements)
-}
-
-/// Words by blanks, quotes taken off.
-pub fn split_words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote, mut any) = (Vec::new(), String::new(), None, false);
-    for c in text.chars() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                any = true;
-            }
-            (None, c) if c.is_whitespace() => {
-                if any || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                any = false;
-            }
-            (_, c) => word.push(c),
-        }
-    }
-    if any || !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 fn single(words: &[&str]) -> Result<Option<Statement>, String> {

@@ -19,6 +19,33 @@ pub struct Pulled {
     pub full_name: String,
     /// It was there already: nothing had to be fetched.
     pub present: bool,
+    /// As the container names it.
+    pub name: String,
+}
+
+/// When an image is fetched: `imagePullPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+/// Why there is no image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// containerd's text, without `failed to pull and unpack image "…": `.
+    Pull(String),
+    /// It is not there, and may not be fetched.
+    NeverPulled,
+    /// The name cannot be one; the text says why.
+    Name(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Pull(why)
+    }
 }
 
 /// An image that was pulled before. Its files are kept for as long as some container has them.
@@ -31,45 +58,66 @@ pub struct Kept {
     files: Weak<FileTree>,
 }
 
-/// Pulls; without `always`, an image that was pulled before is taken as it was. The error is containerd's text, without `failed to pull and unpack image "…": `.
-pub fn pull(shared: &Shared, name: &str, always: bool) -> Result<Pulled, String> {
-    let reference = Reference::parse(name)
-        .ok_or_else(|| format!("failed to parse image name {name:?}: invalid reference format"))?;
+/// Pulls; but for `Always`, an image that was pulled before is taken as it was. The known images are on the machine from
+/// the beginning.
+///
+/// # Errors
+/// Why there is none.
+pub fn pull(shared: &Shared, name: &str, policy: Policy) -> Result<Pulled, Refusal> {
+    let reference = Reference::parse(name).ok_or_else(|| Refusal::Name(misnamed(name)))?;
+    match pull_known(shared, &reference, name, policy) {
+        Err(Refusal::Pull(_)) if policy == Policy::Never => Err(Refusal::NeverPulled),
+        pulled => pulled,
+    }
+}
+
+fn pull_known(shared: &Shared, reference: &Reference, name: &str, policy: Policy) -> Result<Pulled, Refusal> {
+    let always = policy == Policy::Always;
     if reference.host.is_empty() || is_known_registry(&reference.host) {
         let full = if reference.host.is_empty() {
             reference.name.clone()
         } else {
             format!("{}/{}", reference.host, reference.name)
         };
-        let Some(base) = program::base(&full, &reference.version) else { return Err(denied(&reference)) };
-        let image = Image { files: Arc::new(base_files(base)), ..Image::default() };
-        return Ok(Pulled { image, base, full_name: canonical(&reference), present: !always });
+        let Some(base) = program::base(&full, &reference.version) else {
+            let why = if program::is_known(&full) { not_found(reference) } else { denied(reference) };
+            return Err(why.into());
+        };
+        let image = Image {
+            files: Arc::new(base_files(base, &full)),
+            base: format!("{full}:{}", reference.version),
+            user: program::user(&full).into(),
+            ..Image::default()
+        };
+        return Ok(Pulled { image, base, full_name: canonical(reference), present: !always, name: name.into() });
     }
     let ours = [format!("localhost:{}", shared.registry_port), format!("127.0.0.1:{}", shared.registry_port)];
     if !ours.contains(&reference.host) {
-        return Err(unreachable(&reference));
+        return Err(unreachable(reference).into());
     }
-    let full_name = canonical(&reference);
+    let full_name = canonical(reference);
     let mut kept = lock(&shared.pulled);
     let before = kept.get(&full_name).filter(|_| !always).map(|kept| kept.digest.clone());
     let present = before.is_some();
     let digest = if let Some(digest) = before {
         digest
+    } else if policy == Policy::Never {
+        return Err(Refusal::NeverPulled);
     } else {
         let manifest = shared.images.manifest(&reference.name, &reference.version);
-        manifest.map_err(|error| refused(&reference, &error))?.digest
+        manifest.map_err(|error| refused(reference, &error))?.digest
     };
     if let Some(kept) = kept.get(&full_name).filter(|kept| kept.digest == digest)
         && let Some(files) = kept.files.upgrade()
     {
         let image = Image { files, ..kept.image.clone() };
-        return Ok(Pulled { image, base: kept.base, full_name, present });
+        return Ok(Pulled { image, base: kept.base, full_name, present, name: name.into() });
     }
-    let (image, base) = fetch(shared, &reference, &digest)?;
+    let (image, base) = fetch(shared, reference, &digest)?;
     let without_files = Image { files: Arc::default(), ..image.clone() };
     let files = Arc::downgrade(&image.files);
     kept.insert(full_name.clone(), Kept { digest, image: without_files, base, files });
-    Ok(Pulled { image, base, full_name, present })
+    Ok(Pulled { image, base, full_name, present, name: name.into() })
 }
 
 /// Reads an image of this registry and lays it over its base.
@@ -82,7 +130,12 @@ fn fetch(shared: &Shared, reference: &Reference, digest: &str) -> Result<(Image,
             image.base
         )
     })?;
-    let mut files = base_files(base);
+    let name = base_reference.as_ref().map_or("", |base| base.name.as_str());
+    image.base = base_reference.as_ref().map(|base| format!("{}:{}", base.name, base.version)).unwrap_or_default();
+    let mut files = base_files(base, name);
+    if image.user.is_empty() {
+        image.user = program::user(name).into();
+    }
     files.extend(image.files.iter().map(|(path, content)| (path.clone(), content.clone())));
     image.files = Arc::new(files);
     Ok((image, base))
@@ -120,17 +173,33 @@ fn unreachable(reference: &Reference) -> String {
     )
 }
 
+fn not_found(reference: &Reference) -> String {
+    format!("failed to resolve reference \"{0}\": {0}: not found", canonical(reference))
+}
+
+/// Why a name cannot be an image's, as the reference package of containerd words it.
+fn misnamed(name: &str) -> String {
+    let path = name.split('@').next().unwrap_or(name);
+    let (host, rest) = path.split_once('/').unwrap_or(("", path));
+    let is_host = host.contains(['.', ':']) || host == "localhost";
+    let remote = if is_host { rest } else { path };
+    let repository = remote.split(':').next().unwrap_or(remote);
+    if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        let library = if is_host || repository.contains('/') { "" } else { "library/" };
+        return format!("invalid reference format: repository name ({library}{repository}) must be lowercase");
+    }
+    "invalid reference format".into()
+}
+
 fn refused(reference: &Reference, error: &ImageError) -> String {
     match error {
-        ImageError::Unknown(_) | ImageError::Name(_) => {
-            format!("failed to resolve reference \"{0}\": {0}: not found", canonical(reference))
-        }
+        ImageError::Unknown(_) | ImageError::Name(_) => not_found(reference),
         other => format!("failed to resolve reference \"{}\": {other}", canonical(reference)),
     }
 }
 
 /// What the base brings: nginx' welcome page and its default server.
-fn base_files(base: Base) -> FileTree {
+fn base_files(base: Base, name: &str) -> FileTree {
     if base != Base::Web {
         return FileTree::new();
     }
@@ -140,10 +209,13 @@ fn base_files(base: Base) -> FileTree {
         ("/usr/share/nginx/html/index.html", WELCOME),
         ("/usr/share/nginx/html/50x.html", ERROR_PAGE),
     ];
+    let mut files: BTreeMap<_, _> =
+        files.into_iter().map(|(path, text)| (path.to_owned(), Bytes::from_static(text.as_bytes()))).collect();
+    if name == program::UNPRIVILEGED {
+        let server = DEFAULT_SERVER.replace("80;", "8080;");
+        files.insert("/etc/nginx/conf.d/default.conf".into(), server.into());
+    }
     files
-        .into_iter()
-        .map(|(path, text)| (path.to_owned(), Bytes::from_static(text.as_bytes())))
-        .collect::<BTreeMap<_, _>>()
 }
 
 const DEFAULT_SERVER: &str = "server {

@@ -37,6 +37,8 @@ pub struct ContainerView {
     pub ready: bool,
     pub started: bool,
     pub restarts: u32,
+    /// An init container that goes on beside the others.
+    pub is_sidecar: bool,
 }
 
 /// A pod as its status shows it.
@@ -50,6 +52,8 @@ pub struct PodView {
     pub containers: Vec<ContainerView>,
     /// The containers have ended and will not start again, or the pod is being taken down.
     pub over: bool,
+    /// Why the whole pod has failed, where that is not for its containers to show: reason and message.
+    pub failure: Option<(String, String)>,
 }
 
 /// The whole `status`; `live` is the pod as it is, for what stays and for the times of conditions.
@@ -59,6 +63,10 @@ pub fn compute(view: &PodView, live: &Value, now: Timestamp) -> Value {
     let mut status = Map::new();
     status.insert("observedGeneration".into(), generation.into());
     status.insert("phase".into(), phase.into());
+    if let Some((reason, message)) = &view.failure {
+        status.insert("reason".into(), reason.clone().into());
+        status.insert("message".into(), message.clone().into());
+    }
     status.insert("conditions".into(), conditions(view, phase, live, generation, now));
     status.insert("hostIP".into(), NODE_ADDRESS.into());
     status.insert("hostIPs".into(), json!([{"ip": NODE_ADDRESS}]));
@@ -84,6 +92,9 @@ pub fn compute(view: &PodView, live: &Value, now: Timestamp) -> Value {
 }
 
 fn phase(view: &PodView) -> &'static str {
+    if view.failure.is_some() {
+        return "Failed";
+    }
     let terminated: Vec<Option<i32>> = view
         .containers
         .iter()
@@ -110,8 +121,12 @@ fn phase(view: &PodView) -> &'static str {
 }
 
 fn conditions(view: &PodView, phase: &str, live: &Value, generation: i64, now: Timestamp) -> Value {
-    let unready: Vec<&str> =
-        view.containers.iter().filter(|container| !container.ready).map(|container| container.name.as_str()).collect();
+    let sidecars = view.init_containers.iter().filter(|container| container.is_sidecar);
+    let unready: Vec<&str> = sidecars
+        .chain(&view.containers)
+        .filter(|container| !container.ready)
+        .map(|container| container.name.as_str())
+        .collect();
     let completed = matches!(phase, "Succeeded");
     let failed = matches!(phase, "Failed");
     let not_ready = || {
@@ -136,7 +151,10 @@ fn conditions(view: &PodView, phase: &str, live: &Value, generation: i64, now: T
         let names: Vec<&str> = view
             .init_containers
             .iter()
-            .filter(|container| !matches!(&container.stage, Stage::Terminated(t) if t.exit_code == 0))
+            .filter(|container| {
+                let done = matches!(&container.stage, Stage::Terminated(ended) if ended.exit_code == 0);
+                if container.is_sidecar { !container.started } else { !done }
+            })
             .map(|container| container.name.as_str())
             .collect();
         (

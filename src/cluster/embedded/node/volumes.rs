@@ -44,6 +44,9 @@ fn volume_files(registry: &Registry, namespace: &str, pod: &Value, volume: &Valu
     if let Some(source) = volume.get("downwardAPI") {
         return Ok(downward(pod, source));
     }
+    if let Some(source) = volume.get("hostPath") {
+        host_path(source)?;
+    }
     let mut files = FileTree::new();
     for source in volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten() {
         if let Some(source) = source.get("configMap") {
@@ -58,6 +61,55 @@ fn volume_files(registry: &Registry, namespace: &str, pod: &Value, volume: &Valu
         }
     }
     Ok(files)
+}
+
+/// The folders that a node has; it holds nothing else.
+const HOST_FOLDERS: &[&str] = &[
+    "",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/etc/kubernetes",
+    "/home",
+    "/lib",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/usr/local",
+    "/usr/share",
+    "/var",
+    "/var/lib",
+    "/var/lib/kubelet",
+    "/var/log",
+    "/var/log/containers",
+    "/var/log/pods",
+    "/var/run",
+    "/var/tmp",
+];
+
+/// Checks that what a `hostPath` volume names is what it says.
+fn host_path(source: &Value) -> Result<(), String> {
+    let path = source["path"].as_str().unwrap_or_default();
+    let is_folder = HOST_FOLDERS.contains(&path.trim_end_matches('/'));
+    let wanted = match source["type"].as_str().unwrap_or_default() {
+        "Directory" if !is_folder => "a directory",
+        "File" => "a file",
+        "Socket" => "a socket file",
+        "CharDevice" => "a character device",
+        "BlockDevice" => "a block device",
+        "FileOrCreate" if is_folder => "a file",
+        _ => return Ok(()),
+    };
+    Err(format!("hostPath type check failed: {path} is not {wanted}"))
 }
 
 /// Picks the keys that `items` names, or all.

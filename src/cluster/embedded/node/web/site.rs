@@ -1,5 +1,6 @@
 //! A started server: its configuration, its files, and the answers that it gives.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -88,6 +89,11 @@ impl Site {
     /// Whether some server listens on this port.
     pub fn listens(&self, port: u16) -> bool {
         self.servers.iter().any(|server| server.ports.contains(&port))
+    }
+
+    /// The ports that its servers listen on.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.servers.iter().flat_map(|server| server.ports.iter().copied()).collect()
     }
 
     /// By its name, exact or `*.domain`, else the port's default.

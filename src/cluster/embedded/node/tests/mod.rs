@@ -1,3 +1,6 @@
+mod commands;
+mod life;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,10 +10,11 @@ use serde_json::{Value, json};
 use super::super::images::{Image, ImageStore};
 use super::super::registry::{Deletion, Next, Registry, Writer};
 use super::program::{self, Base, Program, Statement};
-use super::{Node, Options, environment, kind, probe, scheduler};
+use super::{Node, Options, environment, kind, probe};
 
 struct Cluster {
     registry: Arc<Registry>,
+    node: Node,
     _directory: tempfile::TempDir,
 }
 
@@ -29,13 +33,17 @@ fn cluster_with(node_ports: BTreeMap<u16, tokio::net::TcpListener>) -> Cluster {
     registry.create(kind("ConfigMap"), authority, &writer).expect("the authority");
     let images = Arc::new(ImageStore::open(directory.path()).expect("opened"));
     let options = Options { registry_port: 1, node_ports, time_factor: 1000.0 };
-    let _ = Node::start(Arc::clone(&registry), images, options);
-    Cluster { registry, _directory: directory }
+    let node = Node::start(Arc::clone(&registry), images, options);
+    Cluster { registry, node, _directory: directory }
 }
 
 impl Cluster {
     fn create(&self, container: &Value) {
-        let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [container]}});
+        self.create_pod(&json!({"containers": [container]}));
+    }
+
+    fn create_pod(&self, spec: &Value) {
+        let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
         self.registry.create(kind("Pod"), pod, &Writer::new("test")).expect("created");
     }
 
@@ -53,6 +61,30 @@ impl Cluster {
             assert!(Instant::now() < deadline, "{what}: {pod:#}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    async fn until_event(&self, wanted: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.events().iter().any(|message| message.contains(wanted)) {
+            assert!(Instant::now() < deadline, "{wanted:?} is not among {:?}", self.events());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// The lines of a container's last run.
+    fn log(&self, index: usize) -> Vec<String> {
+        let pod = self.node.shared.all_pods().into_iter().next().expect("a pod on the node");
+        let log = pod.log(index, false).or_else(|| pod.log(index, true)).expect("a log");
+        log.from(0).0.into_iter().map(|line| line.text).collect()
+    }
+
+    fn change(&self, change: impl Fn(&mut Value)) {
+        let changed = self.registry.modify(kind("Pod"), "default", "p", &Writer::new("test"), false, |live| {
+            let mut pod = live.clone();
+            change(&mut pod);
+            Ok(pod)
+        });
+        changed.expect("changed");
     }
 
     fn events(&self) -> Vec<String> {
@@ -196,7 +228,7 @@ fn programs_are_chosen_by_image_and_command() {
     let words = |text: &str| text.split('|').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let check = |base, command: &str, args: &str, expected: Program| {
         assert_eq!(
-            program::decide(base, &Image::default(), &words(command), &words(args)),
+            program::decide(base, &Image::default(), &words(command), &words(args), &environment::Environment::new()),
             expected,
             "{command} {args}"
         );
@@ -212,7 +244,8 @@ fn programs_are_chosen_by_image_and_command() {
         "",
         Program::Script(vec![Statement::Print("a  b".into()), Statement::Cat("/x".into()), Statement::Exit(1)]),
     );
-    let refused = program::decide(Base::Shell, &Image::default(), &words("python|-m|http.server"), &[]);
+    let empty = environment::Environment::new();
+    let refused = program::decide(Base::Shell, &Image::default(), &words("python|-m|http.server"), &[], &empty);
     assert!(matches!(&refused, Program::Unsupported(why) if why.contains("--sandbox kind")), "{refused:?}");
 }
 
@@ -247,21 +280,4 @@ fn templates_are_filled_in_as_envsubst_does() {
     {
         assert_eq!(environment::substitute(template, &environment), expected);
     }
-}
-
-#[test]
-fn what_keeps_a_pod_off_the_node() {
-    let node = json!({"metadata": {"labels": {"a": "1"}}, "status": {"allocatable": {"cpu": "4", "memory": "8Gi"}}});
-    for (spec, expected) in [
-        (json!({}), None),
-        (json!({"nodeSelector": {"a": "1"}}), None),
-        (json!({"nodeSelector": {"a": "2"}}), Some("node(s) didn't match Pod's node affinity/selector")),
-        (json!({"containers": [{"resources": {"requests": {"cpu": "5"}}}]}), Some("Insufficient cpu")),
-        (json!({"containers": [{"resources": {"requests": {"memory": "9Gi"}}}]}), Some("Insufficient memory")),
-    ] {
-        assert_eq!(scheduler::obstacle(&json!({"spec": spec}), &node, &[]), expected, "{spec}");
-    }
-    let asks = |cpu: &str| json!({"spec": {"containers": [{"resources": {"requests": {"cpu": cpu}}}]}});
-    assert_eq!(scheduler::obstacle(&asks("2"), &node, &[asks("1500m")]), None);
-    assert_eq!(scheduler::obstacle(&asks("2"), &node, &[asks("2500m")]), Some("Insufficient cpu"));
 }
