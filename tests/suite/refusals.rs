@@ -74,9 +74,9 @@ async fn a_body_that_nobody_wants_is_taken_in_after_the_answer() {
             .unwrap();
     tokio::spawn(connection);
     let (pieces, source) = tokio::sync::mpsc::channel::<Bytes>(1);
-    let frames = futures_util::stream::unfold(source, |mut source| async move {
+    let frames = Box::pin(futures_util::stream::unfold(source, |mut source| async move {
         source.recv().await.map(|piece| (Ok::<_, Infallible>(Frame::data(piece)), source))
-    });
+    }));
     let request =
         Request::post("https://localhost/api/v1/namespaces/default/pods").body(StreamBody::new(frames)).unwrap();
     let response = sender.send_request(request).await.unwrap();
