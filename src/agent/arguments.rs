@@ -13,8 +13,6 @@ pub struct Options {
     pub repository: Option<String>,
     /// `--dev`.
     pub development: bool,
-    /// `--loose-giterminism`.
-    pub loose: bool,
     /// `--timeout`, in seconds; 0 is none.
     pub timeout_s: u64,
     /// `--auto-rollback`.
@@ -41,6 +39,18 @@ pub struct Options {
     pub revision: Option<u32>,
     /// `--with-namespace`.
     pub with_namespace: bool,
+    /// `--config`, the path of `werf.yaml`.
+    pub config: Option<String>,
+    /// `--require-built-images`.
+    pub require_built_images: bool,
+    /// `--releases-history-max`; 0 keeps all.
+    pub history_max: Option<usize>,
+    /// `--add-label`, `key=value` each.
+    pub add_labels: Vec<String>,
+    /// `--add-annotation`, `key=value` each.
+    pub add_annotations: Vec<String>,
+    /// `--filter` of `helm list`, a regular expression.
+    pub filter: Option<String>,
     /// `--dir`.
     pub directory: Option<String>,
     /// `--git-work-tree`.
@@ -66,37 +76,25 @@ pub struct Options {
 /// Options with a value that change nothing that the agent does.
 const HARMLESS_VALUES: &[&str] = &[
     "cache-repo",
-    "config",
     "container-registry-mirror",
-    "deploy-report-path",
     "docker-config",
-    "giterminism-config",
     "home-dir",
     "hooks-status-progress-period",
-    "kube-api-server",
     "kube-burst-limit",
-    "kube-ca-path",
     "kube-qps-limit",
     "log-terminal-width",
     "network-parallelism",
     "parallel-tasks-limit",
-    "platform",
-    "releases-history-max",
-    "resources-filter",
-    "save-build-report-path",
     "secondary-repo",
     "ssh-key",
     "status-progress-period",
     "synchronization",
     "tmp-dir",
-    "build-report-path",
     "log-time-format",
-    "release-storage",
 ];
 
 /// Options without a value that change nothing that the agent does.
 const HARMLESS_FLAGS: &[&str] = &[
-    "atomic",
     "color",
     "debug",
     "debug-templates",
@@ -112,25 +110,44 @@ const HARMLESS_FLAGS: &[&str] = &[
     "no-color",
     "no-install-crds",
     "parallel",
-    "require-built-images",
-    "save-build-report",
-    "save-deploy-report",
     "show-build-stages",
     "skip-build",
-    "skip-tls-verify-kube",
     "skip-tls-verify-registry",
-    "validate",
-    "without-images",
-    "show-only-digests",
     "skip-dependencies-repo-refresh",
-    "virtual-merge",
 ];
 
-/// Options of werf that the agent does not have.
+/// Options of werf that the agent does not have: with one of them a deployment would not be what was asked for.
 const REFUSED: &[&str] = &[
-    "add-annotation",
+    "atomic",
+    "build-report-path",
+    "deploy-report-path",
+    "giterminism-config",
+    "include-crds",
+    "kube-api-server",
+    "kube-ca-path",
+    "kube-tls-server",
+    "kube-tls-server-name",
+    "platform",
+    "release-storage",
+    "release-storage-sql-connection",
+    "resources-filter",
+    "save-build-report",
+    "save-build-report-path",
+    "save-deploy-report",
+    "save-uninstall-report",
+    "show-only-digests",
+    "skip-tls-verify-kube",
+    "uninstall-report-path",
+    "validate",
+    "virtual-merge",
+    "without-images",
+    "set-literal",
+    "set-root-json",
+    "secret-values-dir",
+    "chart-provenance-strategy",
+    "extra-apiversions",
+    "kube-version",
     "add-custom-tag",
-    "add-label",
     "branch",
     "dev-branch",
     "final-repo",
@@ -152,7 +169,6 @@ const REFUSED: &[&str] = &[
     "use-custom-tag",
     "use-deploy-report",
     "deploy-graph-path",
-    "include-crds",
     "show-only",
     "config-templates-dir",
 ];
@@ -212,7 +228,7 @@ fn short_name(letter: char, options: &Options) -> Option<&'static str> {
         'f' => "values",
         'L' => "log-quiet",
         'p' => "parallel",
-        'Z' => "skip-build",
+        'Z' => "require-built-images",
         'h' => "help",
         _ => return None,
     })
@@ -237,6 +253,11 @@ fn takes_value(name: &str) -> bool {
         "format",
         "output",
         "max",
+        "config",
+        "releases-history-max",
+        "add-label",
+        "add-annotation",
+        "filter",
     ];
     VALUES.contains(&name) || HARMLESS_VALUES.contains(&name)
 }
@@ -248,6 +269,9 @@ impl Options {
         value: Option<String>,
         rest: &mut impl Iterator<Item = String>,
     ) -> Result<(), Fault> {
+        if REFUSED.contains(&name) {
+            return Err(Fault::unsupported(format!("the option --{name}")));
+        }
         if takes_value(name) {
             let value = value
                 .or_else(|| rest.next())
@@ -261,7 +285,9 @@ impl Options {
         };
         match name {
             "dev" => self.development = on,
-            "loose-giterminism" => self.loose = on,
+            "loose-giterminism" if on => return Err(Fault::unsupported(LOOSE)),
+            "loose-giterminism" => {}
+            "require-built-images" => self.require_built_images = on,
             "auto-rollback" => self.auto_rollback = on,
             "force-adoption" => self.force_adoption = on,
             "exit-code" => self.exit_code = on,
@@ -271,7 +297,6 @@ impl Options {
             "short" => self.short = on,
             "help" => self.help = on,
             name if HARMLESS_FLAGS.contains(&name) => {}
-            name if REFUSED.contains(&name) => return Err(Fault::unsupported(format!("the option --{name}"))),
             name => return Err(unknown(name)),
         }
         Ok(())
@@ -295,6 +320,11 @@ impl Options {
             "release" => self.release = Some(value),
             "kube-context" => self.context = Some(value),
             "kube-config" => self.kubeconfig = Some(value),
+            "config" => self.config = Some(value),
+            "releases-history-max" => self.history_max = Some(usize::try_from(number()?).unwrap_or(usize::MAX)),
+            "add-label" => self.add_labels.push(pair(name, value)?),
+            "add-annotation" => self.add_annotations.push(pair(name, value)?),
+            "filter" => self.filter = Some(value),
             "dir" => self.directory = Some(value),
             "git-work-tree" => self.work_tree = Some(value),
             "log-color-mode" => self.colour_mode = Some(value),
@@ -302,6 +332,17 @@ impl Options {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What has no counterpart here: the agent reads the commit, and the work tree with `--dev`.
+const LOOSE: &str = "the option --loose-giterminism; --dev deploys what is in the work tree";
+
+/// `key=value`, as labels and annotations are given.
+fn pair(name: &str, value: String) -> Result<String, Fault> {
+    match value.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(value),
+        _ => Err(Fault::Usage(format!("invalid argument {value:?} for \"--{name}\" flag: expected KEY=VALUE"))),
     }
 }
 
@@ -325,6 +366,11 @@ fn unknown(name: &str) -> Fault {
         "exit-code",
         "with-namespace",
         "all-namespaces",
+        "config",
+        "require-built-images",
+        "releases-history-max",
+        "add-label",
+        "add-annotation",
     ];
     let near = FLAGS
         .iter()
@@ -333,6 +379,15 @@ fn unknown(name: &str) -> Fault {
         .filter(|(distance, _)| *distance <= 2);
     let suggestion = near.map_or_else(String::new, |(_, flag)| format!(" (did you mean --{flag}?)"));
     Fault::Usage(format!("unknown flag: --{name}{suggestion}"))
+}
+
+/// Options that may be given many times: `WERF_SECRET_VALUES_1`, `WERF_SECRET_VALUES_2`, ….
+const NUMBERED: &[&str] =
+    &["add-custom-tag", "secret-values", "set-file", "set-json", "set-literal", "set-runtime-json"];
+
+/// The environment variable of an option.
+fn variable_name(option: &str) -> String {
+    format!("WERF_{}", option.replace('-', "_").to_uppercase())
 }
 
 fn from_environment(
@@ -348,15 +403,50 @@ fn from_environment(
             .map_err(|_| Fault::Usage(format!("bad WERF_TIMEOUT={value}: expected a number of seconds")))?,
         None => 0,
     };
+    let switch = |name: &str| on(&variable_name(name));
+    for name in REFUSED.iter().copied().filter(|name| !NUMBERED.contains(name)) {
+        let name = variable_name(name);
+        if variable(&name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no" | "off")) {
+            return Err(Fault::unsupported(format!("the environment variable {name}")));
+        }
+    }
+    for prefix in NUMBERED.iter().map(|name| format!("{}_", variable_name(name))) {
+        if let Some(name) = variables(&prefix).into_iter().find(|name| variable(name).is_some()) {
+            return Err(Fault::unsupported(format!("the environment variable {name}")));
+        }
+    }
+    if on("WERF_LOOSE_GITERMINISM") {
+        return Err(Fault::unsupported(LOOSE));
+    }
+    let history_max = match variable("WERF_RELEASES_HISTORY_MAX") {
+        Some(value) => Some(
+            value
+                .parse()
+                .map_err(|_| Fault::Usage(format!("bad WERF_RELEASES_HISTORY_MAX={value}: expected a number")))?,
+        ),
+        None => None,
+    };
+    let pairs = |prefix: &str, name: &str| {
+        list(prefix).into_iter().map(|value| pair(name, value)).collect::<Result<Vec<_>, _>>()
+    };
+    // WERF_SET_STRING_X and the others of their kind begin like WERF_SET_X.
+    let longer = ["WERF_SET_STRING_", "WERF_SET_FILE_", "WERF_SET_JSON_", "WERF_SET_DOCKER_", "WERF_SET_LITERAL_"];
+    let set = variables("WERF_SET_").into_iter().filter(|name| !longer.iter().any(|other| name.starts_with(other)));
+    let set = set.filter_map(|name| variable(&name)).collect();
     Ok(Options {
+        config: variable("WERF_CONFIG"),
+        require_built_images: switch("require-built-images"),
+        history_max,
+        add_labels: pairs("WERF_ADD_LABEL_", "add-label")?,
+        add_annotations: pairs("WERF_ADD_ANNOTATION_", "add-annotation")?,
+        set_string: list("WERF_SET_STRING_"),
         environment: variable("WERF_ENV"),
         repository: variable("WERF_REPO"),
         development: on("WERF_DEV"),
-        loose: on("WERF_LOOSE_GITERMINISM"),
         timeout_s,
         auto_rollback: on("WERF_AUTO_ROLLBACK"),
-        set: list("WERF_SET_").into_iter().collect(),
-        values: list("WERF_VALUES_").into_iter().collect(),
+        set,
+        values: list("WERF_VALUES_"),
         namespace: variable("WERF_NAMESPACE"),
         release: variable("WERF_RELEASE"),
         context: variable("WERF_KUBE_CONTEXT"),
@@ -404,6 +494,40 @@ mod tests {
         check(&["--env"], "flag needs an argument: --env");
         check(&["--timeout", "soon"], "invalid argument \"soon\" for \"--timeout\" flag");
         check(&["--follow"], "the embedded werf does not support the option --follow");
+        check(&["--set-file=a=b"], "the embedded werf does not support the option --set-file");
+        check(&["--set-json", "a=1"], "the embedded werf does not support the option --set-json");
+        check(&["--show-only=a"], "the embedded werf does not support the option --show-only");
+        check(&["--kube-api-server=x"], "the embedded werf does not support the option --kube-api-server");
+        check(&["--save-deploy-report"], "the embedded werf does not support the option --save-deploy-report");
+        check(&["--loose-giterminism"], &format!("the embedded werf does not support {LOOSE}"));
+        check(&["--add-label", "x"], "invalid argument \"x\" for \"--add-label\" flag: expected KEY=VALUE");
         check(&["-x"], "unknown shorthand flag: 'x' in -x");
+    }
+
+    #[test]
+    fn the_environment_is_done_or_refused() {
+        let variables = [
+            ("WERF_SET_STRING_A", "a=1"),
+            ("WERF_SET_B", "b=2"),
+            ("WERF_ADD_LABEL_X", "team=a"),
+            ("WERF_CONFIG", "x.yaml"),
+            ("WERF_SAVE_DEPLOY_REPORT", "0"),
+            ("WERF_RELEASES_HISTORY_MAX", "2"),
+            ("WERF_REQUIRE_BUILT_IMAGES", "1"),
+        ];
+        let options = read(&[], &variables).expect("reads");
+        assert_eq!((options.set, options.set_string), (vec!["b=2".to_owned()], vec!["a=1".to_owned()]));
+        assert_eq!((options.add_labels, options.config), (vec!["team=a".to_owned()], Some("x.yaml".to_owned())));
+        assert_eq!((options.history_max, options.require_built_images), (Some(2), true));
+        for (name, value) in [
+            ("WERF_KUBE_API_SERVER", "x"),
+            ("WERF_SAVE_DEPLOY_REPORT", "1"),
+            ("WERF_SECRET_VALUES_1", "x"),
+            ("WERF_SET_FILE_A", "a=b"),
+        ] {
+            let expected = format!("the embedded werf does not support the environment variable {name}");
+            assert_eq!(read(&[], &[(name, value)]), Err(expected));
+        }
+        assert!(read(&[], &[("WERF_LOOSE_GITERMINISM", "1")]).is_err());
     }
 }

@@ -54,14 +54,14 @@ impl Chart {
     ///
     /// # Errors
     /// Files that differ from the commit, and what the embedded werf does not do: subcharts, secret values.
-    pub fn load(repository: &Repository, directory: &str, project: &str, loose: bool) -> Result<Self, Fault> {
+    pub fn load(repository: &Repository, directory: &str, project: &str) -> Result<Self, Fault> {
         let prefix = format!("{directory}/");
         let ignored = match repository.read_text(&format!("{prefix}.helmignore")) {
             Ok(text) => Patterns::parse(&text),
             Err(_) => Patterns::default(),
         };
         repository
-            .require_committed(|path| !loose && path.strip_prefix(&prefix).is_some_and(|path| !ignored.matches(path)))
+            .require_committed(|path| path.strip_prefix(&prefix).is_some_and(|path| !ignored.matches(path)))
             .within("unable to load chart directory")
             .within("unable to load chart directory")
             .within("load chart dir")?;
@@ -85,14 +85,12 @@ impl Chart {
 
     fn add(&mut self, path: &str, content: Vec<u8>, project: &str) -> Result<(), Fault> {
         let text = || String::from_utf8_lossy(&content).into_owned();
-        let parse = |what: &str| {
-            yaml::parse(&text()).map_err(|error| {
-                Fault::invalid(format!("cannot load {what}: error converting YAML to JSON: yaml: {error}"))
-            })
+        let unreadable = |what: &str, error: &str| {
+            Fault::invalid(format!("cannot load {what}: error converting YAML to JSON: yaml: {error}"))
         };
         match path {
             "Chart.yaml" => {
-                let value = parse("Chart.yaml")?;
+                let value = yaml::parse(&text()).map_err(|error| unreadable("Chart.yaml", &error))?;
                 if value.get("dependencies").and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
                     return Err(Fault::unsupported("chart dependencies"));
                 }
@@ -100,13 +98,20 @@ impl Chart {
                     .map_err(|error| Fault::invalid(format!("cannot load Chart.yaml: {error}")))?;
             }
             "values.yaml" => {
-                let value = parse("values.yaml")?;
+                let value = yaml::parse_values(&text()).map_err(|error| unreadable("values.yaml", &error))?;
                 self.values = if value.is_null() { json!({}) } else { value };
                 if !self.values.is_object() {
                     return Err(Fault::invalid("cannot load values.yaml: it is not a map of values"));
                 }
             }
             "secret-values.yaml" => return Err(Fault::unsupported("secret values (secret-values.yaml)")),
+            "values.schema.json" => return Err(Fault::unsupported("a schema of values (values.schema.json)")),
+            path if path.starts_with("crds/") => {
+                return Err(Fault::Unsupported {
+                    what: "custom resource definitions in crds/".into(),
+                    instead: Some("put them into templates/, where they are applied before what needs them".into()),
+                });
+            }
             path if path.starts_with("charts/") => return Err(Fault::unsupported("subcharts (charts/)")),
             path if path.starts_with("secret/") => return Err(Fault::unsupported("secret files (secret/)")),
             path if path.starts_with("templates/") => {
@@ -197,6 +202,18 @@ impl Chart {
         self.templates.iter().any(|template| template.text.contains(word))
     }
 
+    /// Whether a template calls this function.
+    pub fn calls(&self, function: &str) -> bool {
+        let is_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '$' | '-' | '"');
+        self.templates.iter().any(|template| {
+            template::actions(&template.text).any(|action| {
+                action.match_indices(function).any(|(at, _)| {
+                    !action[..at].ends_with(is_word) && !action[at + function.len()..].starts_with(is_word)
+                })
+            })
+        })
+    }
+
     /// All values that templates see: the chart's, then each layer over it.
     pub fn all_values(&self, layers: &[Value]) -> Value {
         let mut all = self.values.clone();
@@ -232,3 +249,7 @@ fn helm_order(one: &str, other: &str) -> std::cmp::Ordering {
     let depth = |name: &str| name.matches('/').count();
     depth(other).cmp(&depth(one)).then_with(|| other.cmp(one))
 }
+
+#[cfg(test)]
+#[path = "chart_tests.rs"]
+mod tests;

@@ -67,7 +67,7 @@ impl Cluster {
         Ok(version.get("gitVersion").and_then(Value::as_str).unwrap_or("v1.0.0").to_owned())
     }
 
-    /// The groups and versions that the cluster serves, `v1`, `apps/v1`, ….
+    /// The groups and versions that the cluster serves, `v1`, `apps/v1`, …, and their kinds, `apps/v1/Deployment`, ….
     ///
     /// # Errors
     /// The cluster does not answer.
@@ -77,7 +77,12 @@ impl Cluster {
             let versions = group.get("versions").and_then(Value::as_array).into_iter().flatten();
             versions.filter_map(|version| version.get("groupVersion")?.as_str().map(str::to_owned)).collect::<Vec<_>>()
         });
-        Ok(["v1".to_owned()].into_iter().chain(versions).collect())
+        let mut all: Vec<String> = ["v1".to_owned()].into_iter().chain(versions).collect();
+        for version in all.clone() {
+            let kinds = self.list_served(&version).await?;
+            all.extend(kinds.into_iter().map(|served| format!("{version}/{}", served.kind)));
+        }
+        Ok(all)
     }
 
     /// The object's path; `namespace` is the release's.
@@ -100,6 +105,12 @@ impl Cluster {
     }
 
     async fn served(&self, api_version: &str, kind: &str) -> Result<Served, Fault> {
+        let known = self.list_served(api_version).await?;
+        let found = known.into_iter().find(|served| served.kind == kind);
+        found.ok_or_else(|| Fault::invalid(format!("no matches for kind {kind:?} in version {api_version:?}")))
+    }
+
+    async fn list_served(&self, api_version: &str) -> Result<Vec<Served>, Fault> {
         if !self.served.borrow().contains_key(api_version) {
             let list = match self.ask(Method::GET, &root(api_version), None, None).await {
                 Err(fault) if fault.is_not_found() => Value::Null,
@@ -109,9 +120,7 @@ impl Cluster {
             let served = resources.filter_map(served_resource).collect();
             self.served.borrow_mut().insert(api_version.to_owned(), served);
         }
-        let known = self.served.borrow();
-        let found = known.get(api_version).and_then(|list| list.iter().find(|served| served.kind == kind));
-        found.cloned().ok_or_else(|| Fault::invalid(format!("no matches for kind {kind:?} in version {api_version:?}")))
+        Ok(self.served.borrow().get(api_version).cloned().unwrap_or_default())
     }
 
     /// The object at a path, where there is one.

@@ -16,6 +16,30 @@ use super::project::{Building, Project};
 use super::values::WERF_VERSION;
 use crate::release::{Hook, Info, Release, Status};
 
+/// What Kubernetes serves, for a rendering that asks no cluster.
+const KNOWN_API_VERSIONS: &[&str] = &[
+    "v1",
+    "admissionregistration.k8s.io/v1",
+    "apps/v1",
+    "authentication.k8s.io/v1",
+    "authorization.k8s.io/v1",
+    "autoscaling/v1",
+    "autoscaling/v2",
+    "batch/v1",
+    "certificates.k8s.io/v1",
+    "coordination.k8s.io/v1",
+    "discovery.k8s.io/v1",
+    "events.k8s.io/v1",
+    "flowcontrol.apiserver.k8s.io/v1",
+    "networking.k8s.io/v1",
+    "node.k8s.io/v1",
+    "policy/v1",
+    "rbac.authorization.k8s.io/v1",
+    "scheduling.k8s.io/v1",
+    "storage.k8s.io/v1",
+    "apiextensions.k8s.io/v1",
+];
+
 /// A project with the cluster that it goes to.
 struct Session<'a> {
     project: Project,
@@ -51,6 +75,7 @@ impl<'a> Session<'a> {
             },
             timeout_s: self.options.timeout_s,
             force_adoption: self.options.force_adoption,
+            history_max: self.options.history_max.unwrap_or(history::REVISIONS_MAX),
         }
     }
 
@@ -78,11 +103,16 @@ impl<'a> Session<'a> {
     ) -> Result<Rendering, Fault> {
         let project = &self.project;
         let directory = &project.configuration.chart_directory;
-        let chart = Chart::load(&project.repository, directory, &project.configuration.project, project.is_loose())
+        let chart = Chart::load(&project.repository, directory, &project.configuration.project)
             .within(format!("load chart at {directory:?}"))
             .within("render chart")?;
         let all = chart.all_values(&project.layers(self.options, images)?);
-        let (mut version, mut api_versions) = ("v1.34.2".to_owned(), Vec::new());
+        // Templates would be told that there is nothing where the cluster was not asked.
+        if cluster.is_some() && chart.calls("lookup") {
+            return Err(Fault::unsupported("the template function `lookup`").within("render chart"));
+        }
+        let known = KNOWN_API_VERSIONS.iter().map(|version| (*version).to_owned()).collect();
+        let (mut version, mut api_versions) = ("v1.34.2".to_owned(), known);
         if let Some(cluster) = cluster.filter(|_| chart.mentions("Capabilities")) {
             version = cluster.version().await?;
             api_versions = cluster.api_versions().await?;
@@ -98,7 +128,12 @@ impl<'a> Session<'a> {
         let rendered = chart.render(&all, &occasion).within("render chart")?;
         let notes = rendered.iter().find(|one| one.source.ends_with("templates/NOTES.txt"));
         let notes = notes.map(|notes| notes.text.trim_end().to_owned()).unwrap_or_default();
-        let resources = manifest::parse(&rendered, directory).within("render chart")?;
+        let mut resources = manifest::parse(&rendered, directory).within("render chart")?;
+        manifest::refuse_duplicates(&resources, &project.namespace)?;
+        for resource in &mut resources {
+            resource.mark("labels", &self.options.add_labels);
+            resource.mark("annotations", &self.options.add_annotations);
+        }
         Ok(Rendering { chart, resources, notes })
     }
 
@@ -158,13 +193,18 @@ fn hooks(resources: &[Resource]) -> Vec<Hook> {
         .collect()
 }
 
+/// Whether images that are not there are built.
+fn building(options: &Options) -> Building {
+    if options.require_built_images { Building::Refused } else { Building::Allowed }
+}
+
 /// `werf converge`.
 ///
 /// # Errors
 /// Whatever keeps the release from being as the commit has it.
 pub async fn converge(options: &Options, output: &Output) -> Result<u8, Fault> {
     let session = Session::open(options, output)?;
-    let images = session.project.images(options.repository.as_deref(), Building::Allowed, output).await?;
+    let images = session.project.images(options.repository.as_deref(), building(options), output).await?;
     let cluster = session.connect().await?;
     let deployment = session.deployment(&cluster);
     deployment.prepare_namespace().await?;
@@ -203,7 +243,7 @@ pub async fn converge(options: &Options, output: &Output) -> Result<u8, Fault> {
 pub async fn plan(options: &Options, output: &Output) -> Result<u8, Fault> {
     const CHANGED: u8 = 2;
     let session = Session::open(options, output)?;
-    let images = session.project.images(options.repository.as_deref(), Building::Allowed, output).await?;
+    let images = session.project.images(options.repository.as_deref(), building(options), output).await?;
     let cluster = session.connect().await?;
     let name = format!("{:?} (namespace: {:?})", session.project.release, session.project.namespace);
     output.line(&format!("Planning release install {name}"));
@@ -290,7 +330,7 @@ pub fn project_name(options: &Options, output: &Output, of: impl Fn(&Project) ->
 /// What keeps the images from being built.
 pub async fn build(options: &Options, output: &Output) -> Result<u8, Fault> {
     let project = Project::open(options, output)?;
-    project.images(options.repository.as_deref(), Building::Allowed, output).await?;
+    project.images(options.repository.as_deref(), building(options), output).await?;
     Ok(0)
 }
 

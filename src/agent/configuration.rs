@@ -137,10 +137,17 @@ fn read_meta(
         None => return Err(document.refuse("'configVersion' field is required!", shown_path)),
     }
     project.clone_into(&mut configuration.project);
+    refuse_content(entries, &["build"])?;
     if let Some(Value::Object(deploy)) = entries.get("deploy") {
         const KNOWN: &[&str] =
             &["namespace", "helmRelease", "helmChartDir", "namespaceSlug", "helmReleaseSlug", "helmChartConfig"];
         document.require_known(deploy, KNOWN, shown_path)?;
+        for key in ["namespaceSlug", "helmReleaseSlug"] {
+            if deploy.get(key).is_some_and(|value| value != &Value::Bool(true)) {
+                return Err(Fault::unsupported(format!("`{key}: false` in werf.yaml")));
+            }
+        }
+        refuse_content(deploy, &["helmChartConfig"])?;
         let text = |key: &str| deploy.get(key).and_then(Value::as_str).map(str::to_owned);
         configuration.namespace = text("namespace");
         configuration.release = text("helmRelease");
@@ -149,6 +156,20 @@ fn read_meta(
         }
     }
     Ok(())
+}
+
+/// Refuses what the agent would have to leave undone.
+fn refuse_content(entries: &Map<String, Value>, keys: &[&str]) -> Result<(), Fault> {
+    let has_content = |value: &Value| match value {
+        Value::Null => false,
+        Value::Object(entries) => !entries.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    };
+    match keys.iter().find(|key| entries.get(**key).is_some_and(has_content)) {
+        Some(key) => Err(Fault::unsupported(format!("`{key}:` in werf.yaml"))),
+        None => Ok(()),
+    }
 }
 
 /// Lower case letters, digits and single dashes between them, at most 50 characters.
@@ -162,8 +183,17 @@ fn read_image(
     document: &Document,
     shown_path: &str,
 ) -> Result<ImageConfiguration, Fault> {
-    const KNOWN: &[&str] =
-        &["image", "dockerfile", "context", "args", "final", "platform", "contextAddFiles", "cacheVersion"];
+    const KNOWN: &[&str] = &[
+        "image",
+        "dockerfile",
+        "context",
+        "args",
+        "final",
+        "platform",
+        "contextAddFile",
+        "contextAddFiles",
+        "cacheVersion",
+    ];
     if !entries.contains_key("image") {
         return Err(document.refuse("cannot recognize type of config section (part of YAML stream separated by three hyphens, https://yaml.org/spec/1.2/spec.html#id2800132):\n'configVersion' required for meta config section;\n'image' required for the image config sections;", shown_path));
     }
@@ -178,6 +208,10 @@ fn read_image(
         }
     }
     document.require_known(entries, KNOWN, shown_path)?;
+    refuse_content(entries, &["platform", "contextAddFile", "contextAddFiles", "cacheVersion"])?;
+    if entries.get("final").is_some_and(|value| value != &Value::Bool(true)) {
+        return Err(Fault::unsupported("`final: false` of an image in werf.yaml"));
+    }
     let text = |key: &str| entries.get(key).and_then(Value::as_str).map(str::to_owned);
     let Some(dockerfile) = text("dockerfile").filter(|path| !path.is_empty()) else {
         return Err(Fault::unsupported("images without a `dockerfile:`"));
@@ -285,6 +319,17 @@ mod tests {
             "project: demo\nconfigVersion: 1\n---\nimage: a\nfrom: alpine\n",
             "the embedded werf does not support Stapel",
         );
+        let meta = |extra: &str| format!("project: demo\nconfigVersion: 1\n{extra}");
+        let image = |extra: &str| format!("{PLAIN}{extra}");
+        for (text, named) in [
+            (meta("deploy:\n  namespaceSlug: false\n"), "`namespaceSlug: false` in werf.yaml"),
+            (meta("build:\n  platform: [linux/arm64]\n"), "`build:` in werf.yaml"),
+            (image("contextAddFiles: [a]\n"), "`contextAddFiles:` in werf.yaml"),
+            (image("platform: linux/arm64\n"), "`platform:` in werf.yaml"),
+            (image("final: false\n"), "`final: false` of an image"),
+        ] {
+            check(&text, &format!("the embedded werf does not support {named}"));
+        }
         check("project: {{ env }}\n", "the embedded werf does not support Go templates");
     }
 }

@@ -27,6 +27,8 @@ pub struct Deployment<'a> {
     pub timeout_s: u64,
     /// Whether resources of others are taken over.
     pub force_adoption: bool,
+    /// How many revisions are kept; 0 keeps all.
+    pub history_max: usize,
 }
 
 /// What a deployment did, in the order in which it was done.
@@ -149,7 +151,7 @@ impl Deployment<'_> {
                 history::set_status(self.cluster, &mut earlier.clone(), Status::Superseded).await?;
             }
         }
-        let surplus = history.surplus();
+        let surplus = history.surplus(self.history_max);
         history::forget(self.cluster, self.owner.namespace, self.owner.release, &surplus).await?;
         result
     }

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use crate::release::{Release, Status, secret_name};
 
 /// How many revisions are kept.
-const REVISIONS_MAX: usize = 5;
+pub const REVISIONS_MAX: usize = 5;
 
 /// All revisions of a release, oldest first.
 #[derive(Debug, Clone, Default)]
@@ -49,9 +49,12 @@ impl History {
     }
 
     /// The revisions that go when one more is added: the oldest, but never the one that is deployed.
-    pub fn surplus(&self) -> Vec<u32> {
+    pub fn surplus(&self, kept_max: usize) -> Vec<u32> {
+        if kept_max == 0 {
+            return Vec::new();
+        }
         let kept = self.last_deployed().map(|release| release.version);
-        let over = (self.0.len() + 1).saturating_sub(REVISIONS_MAX);
+        let over = (self.0.len() + 1).saturating_sub(kept_max);
         let candidates = self.0.iter().map(|release| release.version).filter(|version| Some(*version) != kept);
         candidates.take(over).collect()
     }
@@ -129,7 +132,7 @@ mod tests {
     fn five_revisions_are_kept_and_the_deployed_one() {
         use Status::{Deployed, Failed, Superseded};
         let check = |statuses: &[(u32, Status)], expected: &[u32]| {
-            assert_eq!(history(statuses).surplus(), expected, "{statuses:?}");
+            assert_eq!(history(statuses).surplus(REVISIONS_MAX), expected, "{statuses:?}");
         };
         check(&[(1, Superseded), (2, Deployed)], &[]);
         check(&[(1, Superseded), (2, Superseded), (3, Failed), (4, Failed), (5, Deployed)], &[1]);

@@ -73,10 +73,48 @@ impl Resource {
         weight.and_then(|weight| weight.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// Adds labels or annotations, `key=value` each.
+    pub fn mark(&mut self, field: &str, pairs: &[String]) {
+        for (key, value) in pairs.iter().filter_map(|pair| pair.split_once('=')) {
+            self.object["metadata"][field][key] = value.into();
+        }
+    }
+
     /// The text between the `---` lines.
     pub fn text(&self) -> String {
         format!("# Source: {}\n{}", self.source, yaml::write(&self.object))
     }
+}
+
+/// Refuses a chart that has one resource twice, or its own namespace among them, as nelm does.
+///
+/// # Errors
+/// Which ones.
+pub fn refuse_duplicates(resources: &[Resource], namespace: &str) -> Result<(), Fault> {
+    let own = resources.iter().map(Resource::identity).find(|one| one.kind == "Namespace" && one.name == namespace);
+    if own.is_some() {
+        return Err(Fault::invalid(format!(
+            "release namespace {namespace:?} cannot be deployed as part of the release"
+        ))
+        .within("validate for no duplicated resources"));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let mut twice = Vec::new();
+    for resource in resources {
+        let identity = resource.identity();
+        let elsewhere = identity.namespace.as_deref().unwrap_or(namespace).to_owned();
+        let key = (identity.group().to_owned(), identity.kind.clone(), elsewhere.clone(), identity.name.clone());
+        if !seen.insert(key) {
+            let suffix = if elsewhere == namespace { String::new() } else { format!(" (namespace: {elsewhere})") };
+            twice.push(format!("{}{suffix}", identity.short()));
+        }
+    }
+    if twice.is_empty() {
+        return Ok(());
+    }
+    twice.dedup();
+    Err(Fault::invalid(format!("duplicated resources found: {}", twice.join(", ")))
+        .within("validate for no duplicated resources"))
 }
 
 /// The release's manifest: all resources but the hooks.

@@ -30,7 +30,6 @@ pub struct Project {
     pub namespace: String,
     /// The release.
     pub release: String,
-    loose: bool,
 }
 
 /// Whether an image may be missing from the registry.
@@ -38,6 +37,8 @@ pub struct Project {
 pub enum Building {
     /// It is built and pushed.
     Allowed,
+    /// It must be there: `--require-built-images`.
+    Refused,
     /// A name stands for it: nothing is deployed.
     Stub,
 }
@@ -56,7 +57,7 @@ impl Project {
         let reading = if options.development { Reading::WorkTree } else { Reading::Commit };
         let work_tree = options.work_tree.as_deref().map(Path::new);
         let repository = Repository::open(&directory, work_tree, reading)?;
-        let text = read_configuration(&repository, options.loose)?;
+        let text = read_configuration(&repository, options.config.as_deref())?;
         let rendered = keep_rendered(&text);
         output.line(&format!("Using werf config render file: {rendered}"));
         let configuration = configuration::parse(&text, &rendered).within("unable to load werf config")?;
@@ -68,13 +69,7 @@ impl Project {
             repository,
             configuration,
             environment,
-            loose: options.loose,
         })
-    }
-
-    /// Whether uncommitted files are let pass.
-    pub fn is_loose(&self) -> bool {
-        self.loose
     }
 
     /// The images, found by what they are made of, or built and pushed.
@@ -108,7 +103,7 @@ impl Project {
             let title = format!("🛳️  ({}/{}) image {}", index + 1, plans.len(), plan.name);
             let frame = Frame { output, title, start: Instant::now() };
             frame.open();
-            let result = self.image(plan, &registry, &tags, &frame).await;
+            let result = self.image(plan, &registry, &tags, building, &frame).await;
             frame.close(result.is_ok());
             let stored =
                 result.within(format!("unable to process image {:?}", plan.name)).within("unable to process images")?;
@@ -128,6 +123,7 @@ impl Project {
         plan: &Plan,
         registry: &Registry,
         tags: &[String],
+        building: Building,
         frame: &Frame<'_>,
     ) -> Result<Stored, Fault> {
         let stage = "phase build on image NAME stage dockerfile handler failed".replace("NAME", &plan.name);
@@ -137,6 +133,11 @@ impl Project {
             frame.line(&format!("Use previously built image for {}/dockerfile", plan.name));
             frame.info("", &registry.address, &stored);
             return Ok(stored);
+        }
+        if building == Building::Refused {
+            frame.line(&format!("Stage {}/dockerfile with digest {} is not built", plan.name, layers.digest));
+            return Err(Fault::invalid("stages required")
+                .within(format!("phase build before image {} stages handler failed", plan.name)));
         }
         self.refuse_hook_environment(&plan.name)?;
         self.build(plan, &layers, registry, frame).await.within(stage)
@@ -230,14 +231,12 @@ impl Project {
         })];
         for path in &options.values {
             let path = path.trim_start_matches("./");
-            if !self.loose {
-                self.repository
-                    .require_committed(|changed| changed == path)
-                    .within(format!("unable to read values file {path:?}"))?;
-            }
+            self.repository
+                .require_committed(|changed| changed == path)
+                .within(format!("unable to read values file {path:?}"))?;
             let text = self.repository.read_text(path).within(format!("unable to read values file {path:?}"))?;
             layers.push(
-                super::yaml::parse(&text)
+                super::yaml::parse_values(&text)
                     .map_err(|error| Fault::invalid(format!("failed to parse {path}: {error}")))?,
             );
         }
@@ -252,16 +251,27 @@ impl Project {
     }
 }
 
-fn read_configuration(repository: &Repository, loose: bool) -> Result<String, Fault> {
+/// Where werf's exceptions from giterminism stand.
+const GITERMINISM_FILES: [&str; 2] = ["werf-giterminism.yaml", "werf-giterminism.yml"];
+
+/// The text of `werf.yaml`, or of the file that `--config` names.
+fn read_configuration(repository: &Repository, path: Option<&str>) -> Result<String, Fault> {
     let outer = |fault: Fault| {
         fault
             .within("unable to read werf config")
             .within("unable to render werf config")
             .within("unable to load werf config")
     };
-    if !loose {
-        repository.require_committed(|path| FILE_NAMES.contains(&path)).map_err(outer)?;
+    // It lets werf read what is not committed; without it being read, a deployment would follow other rules.
+    if let Some(name) = GITERMINISM_FILES.into_iter().find(|name| repository.has(name)) {
+        return Err(Fault::unsupported(name));
     }
+    if let Some(path) = path {
+        let path = path.trim_start_matches("./");
+        repository.require_committed(|changed| changed == path).map_err(outer)?;
+        return repository.read_text(path).map_err(outer);
+    }
+    repository.require_committed(|path| FILE_NAMES.contains(&path)).map_err(outer)?;
     let Some(name) = FILE_NAMES.into_iter().find(|name| repository.has(name)) else {
         return Err(outer(Fault::invalid(
             "no werf configuration file found (\"werf.yaml\", \"werf.yml\") in the project git repository",

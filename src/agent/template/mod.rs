@@ -13,7 +13,12 @@ use std::rc::Rc;
 
 use gtmpl_ng::{Context, ExecError, ParseError, Template, Value};
 
+pub use rewrite::actions;
 use rewrite::{Rewritten, rewrite};
+
+/// Around what the chart's author says through `fail` and `required`.
+const AUTHOR_START: &str = "\u{1}author:";
+const AUTHOR_END: &str = "\u{2}";
 
 /// How deep `include` and `tpl` may nest.
 const NESTING_MAX: usize = 64;
@@ -42,7 +47,7 @@ pub fn render(sources: Vec<Source>, jobs: Vec<(String, serde_json::Value)>) -> R
             .iter()
             .map(|(name, context)| {
                 let output = set.execute(name, functions::from_json(context));
-                output.map(|output| output.replace("<no value>", "")).map_err(|fault| format!("template: {fault}"))
+                output.map(|output| output.replace("<no value>", "")).map_err(|fault| outermost(&fault))
             })
             .collect();
         ACTIVE.set(None);
@@ -54,6 +59,14 @@ pub fn render(sources: Vec<Source>, jobs: Vec<(String, serde_json::Value)>) -> R
         .map_err(|error| error.to_string())?
         .join()
         .unwrap_or_else(|_| Err("the template engine stopped unexpectedly".into()))
+}
+
+/// Helm's text of a failure: of what the author says, only that and where the outermost template stood.
+fn outermost(fault: &str) -> String {
+    let Some((_, rest)) = fault.split_once(AUTHOR_START) else { return format!("template: {fault}") };
+    let message = rest.split(AUTHOR_END).next().unwrap_or(rest);
+    let place = fault.split(": ").next().unwrap_or_default();
+    format!("execution error at ({place}): {message}")
 }
 
 thread_local! {

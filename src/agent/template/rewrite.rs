@@ -64,6 +64,21 @@ pub fn rewrite(text: &str) -> Rewritten {
     rewritten
 }
 
+/// The actions of a template that are no comments.
+pub fn actions(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = rest + text[rest..].find("{{")?;
+            rest = action_end(text, start)?;
+            let action = &text[start..rest];
+            if !action[2..].trim_start_matches('-').trim_start().starts_with("/*") {
+                return Some(action);
+            }
+        }
+    })
+}
+
 /// Where the action that starts at `start` ends, after its `}}`.
 fn action_end(text: &str, start: usize) -> Option<usize> {
     let inside = text[start + 2..].trim_start_matches('-').trim_start();
@@ -102,11 +117,12 @@ fn rewrite_action(text: &str, range: Range<usize>, rewritten: &mut Rewritten) {
         rewritten.text.push_str(action);
         return;
     }
-    let action = &assignment_of_set(action);
+    let action = &shown_version(&assignment_of_set(action));
     let bytes = action.as_bytes();
     let shift = range.end - action.len();
     let mut at = 0;
     let mut after_value = false;
+    // A string that does not end is the engine's to refuse.
     while at < bytes.len() {
         let end = token_end(bytes, at);
         let token = &action[at..end];
@@ -115,11 +131,24 @@ fn rewrite_action(text: &str, range: Range<usize>, rewritten: &mut Rewritten) {
                 let offset = if range.len() == action.len() { range.start + at } else { shift + at };
                 push_chain(token, offset, rewritten);
             }
+            quote @ (b'"' | b'`') if token.len() > 1 && token.as_bytes()[token.len() - 1] == quote => {
+                push_string(token, rewritten);
+            }
             _ => rewritten.text.push_str(token),
         }
         after_value = matches!(bytes[end - 1], b')') || bytes[at].is_ascii_alphanumeric();
         at = end;
     }
+}
+
+/// A version that is printed is a text, and a map to all else: `{{ semver … }}` with the function that prints it.
+fn shown_version(action: &str) -> String {
+    let inner = action.trim_start_matches("{{").trim_start_matches("- ").trim_start();
+    let prints = inner.strip_prefix("semver ").is_some() && !inner.contains(':');
+    let Some(close) = action.rfind(" -}}").or_else(|| action.rfind("}}")).filter(|_| prints) else {
+        return action.to_owned();
+    };
+    format!("{} | _shown {}", action[..close].trim_end(), action[close..].trim_start())
 }
 
 /// `$_ := set $x …` as `$x = set $x …`: what the author means by it.
@@ -163,6 +192,30 @@ fn token_end(bytes: &[u8], at: usize) -> usize {
     end
 }
 
+/// A string as the engine reads it whole: it takes backslashes between backquotes for escapes, and loses count of
+/// them before a closing quote.
+fn push_string(token: &str, rewritten: &mut Rewritten) {
+    let raw = token.starts_with('`');
+    let inner = token.get(1..token.len() - 1).unwrap_or_default();
+    let mut letters = inner.chars();
+    rewritten.text.push('"');
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if !raw => match letters.next() {
+                Some('\\') => rewritten.text.push_str("\\x5c"),
+                Some(other) => rewritten.text.extend(['\\', other]),
+                None => {}
+            },
+            '\\' => rewritten.text.push_str("\\x5c"),
+            '"' => rewritten.text.push_str("\\\""),
+            '\n' => rewritten.text.push_str("\\n"),
+            '\r' => {}
+            letter => rewritten.text.push(letter),
+        }
+    }
+    rewritten.text.push('"');
+}
+
 fn push_chain(token: &str, offset: usize, rewritten: &mut Rewritten) {
     let (root, fields) = token.split_once('.').unwrap_or((token, ""));
     let fields: Vec<&str> = fields.split('.').filter(|field| !field.is_empty()).collect();
@@ -196,7 +249,7 @@ mod tests {
         check("a: {{ .Values.x }}", "a: {{ (_fields 0 . \"Values\" \"x\") }}");
         check("{{- $x.y | quote -}}", "{{- (_fields 0 $x \"y\") | quote -}}");
         check("{{ . }}{{ $ }}{{ $x }}", "{{ . }}{{ $ }}{{ $x }}");
-        check("{{ printf \"%s.x\" `.y` 1.5 }}", "{{ printf \"%s.x\" `.y` 1.5 }}");
+        check("{{ printf \"%s.x\" `.y\\d` 1.5 }}", "{{ printf \"%s.x\" \".y\\x5cd\" 1.5 }}");
         check("{{/* .Values.x */}}", "{{/* .Values.x */}}");
         check("{{ (index . 0).name }}", "{{ (index . 0).name }}");
         check("{{ range $k, $v := .a }}", "{{ range $k, $v := (_fields 0 . \"a\") }}");

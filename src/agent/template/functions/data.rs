@@ -6,38 +6,82 @@ use gtmpl_ng::Value;
 use gtmpl_ng::helm_functions::value_is_truthy as is_empty;
 
 use super::super::super::yaml;
-use super::{Answer, argument, exactly, fault, from_json, integer, is_nil, map, string, to_json as json};
+use super::{Answer, argument, exactly, fault, from_json_of_text, integer, is_nil, map, string, to_json as json};
 
 #[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn to_yaml(arguments: &[Value]) -> Answer {
     Ok(Value::from(yaml::write(&json(argument(arguments, 0))).trim_end_matches('\n')))
 }
 
+/// As `toYaml`, with the items of lists indented.
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
+pub fn to_yaml_pretty(arguments: &[Value]) -> Answer {
+    Ok(Value::from(yaml::write_indented(&json(argument(arguments, 0))).trim_end_matches('\n')))
+}
+
 /// Helm's way with text that does not parse: a map with the error in it.
 fn with_error(parsed: Result<serde_json::Value, String>) -> Value {
     parsed.map_or_else(
         |error| Value::Map(HashMap::from([("Error".to_owned(), Value::String(error))])),
-        |value| from_json(&value),
+        |value| from_json_of_text(&value),
     )
 }
 
 pub fn from_yaml(arguments: &[Value]) -> Answer {
-    Ok(with_error(yaml::parse(string(argument(arguments, 0))?)))
+    Ok(with_error(match yaml::parse(string(argument(arguments, 0))?) {
+        Ok(value @ (serde_json::Value::Object(_) | serde_json::Value::Null)) => Ok(value),
+        Ok(other) => Err(format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            json_kind(&other)
+        )),
+        Err(error) => Err(format!("error converting YAML to JSON: yaml: {error}")),
+    }))
+}
+
+/// Go's word for what a JSON text holds.
+fn json_kind(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::Array(_) => "array",
+        serde_json::Value::Object(_) => "object",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::Bool(_) => "bool",
+        serde_json::Value::Null => "null",
+    }
 }
 
 pub fn from_yaml_array(arguments: &[Value]) -> Answer {
     Ok(yaml::parse(string(argument(arguments, 0))?)
-        .map_or_else(|error| Value::Array(vec![Value::String(error)]), |value| from_json(&value)))
+        .map_or_else(|error| Value::Array(vec![Value::String(error)]), |value| from_json_of_text(&value)))
+}
+
+/// Go escapes what HTML would take for its own, in every JSON that it is not told to keep raw.
+fn escaped(json: &str) -> Value {
+    let mut escaped = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => escaped.push(letter),
+        }
+    }
+    Value::String(escaped)
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn to_json(arguments: &[Value]) -> Answer {
+    Ok(escaped(&json(argument(arguments, 0)).to_string()))
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
+pub fn to_raw_json(arguments: &[Value]) -> Answer {
     Ok(Value::String(json(argument(arguments, 0)).to_string()))
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn to_pretty_json(arguments: &[Value]) -> Answer {
-    Ok(Value::String(format!("{:#}", json(argument(arguments, 0)))))
+    Ok(escaped(&format!("{:#}", json(argument(arguments, 0)))))
 }
 
 pub fn from_json_text(arguments: &[Value]) -> Answer {
@@ -46,7 +90,8 @@ pub fn from_json_text(arguments: &[Value]) -> Answer {
 
 pub fn from_json_array(arguments: &[Value]) -> Answer {
     let parsed: Result<serde_json::Value, _> = serde_json::from_str(string(argument(arguments, 0))?);
-    Ok(parsed.map_or_else(|error| Value::Array(vec![Value::String(error.to_string())]), |value| from_json(&value)))
+    Ok(parsed
+        .map_or_else(|error| Value::Array(vec![Value::String(error.to_string())]), |value| from_json_of_text(&value)))
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
@@ -181,7 +226,7 @@ pub fn chunk(arguments: &[Value]) -> Answer {
 
 pub fn has(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
-    Ok(Value::Bool(items(&arguments[1])?.contains(&arguments[0])))
+    Ok(Value::Bool(items(&arguments[1])?.iter().any(|item| super::compare::is_deeply_equal(item, &arguments[0]))))
 }
 
 pub fn compact(arguments: &[Value]) -> Answer {

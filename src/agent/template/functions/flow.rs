@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gtmpl_ng::helm_functions::value_is_truthy as is_empty;
 use gtmpl_ng::{FuncError, Value};
 
-use super::super::{FAILED, Failed, evaluate, include as include_template};
+use super::super::{AUTHOR_END, AUTHOR_START, FAILED, Failed, evaluate, include as include_template};
 use super::{Answer, argument, exactly, fault, integer, is_nil, map, string, type_name};
 
 /// `.a.b`, rewritten: the site's number, the receiver, the fields. A missing key is nil, a field of nil fails.
@@ -30,7 +30,7 @@ pub fn fields(arguments: &[Value]) -> Answer {
 /// A value inside a map is an interface to Go; its type reads so.
 fn interface_type(value: &Value) -> &'static str {
     match value {
-        Value::String(_) | Value::Bool(_) | Value::Number(_) => "interface {}",
+        Value::String(_) | Value::Bool(_) | Value::Number(_) | Value::Array(_) => "interface {}",
         other => type_name(other),
     }
 }
@@ -64,21 +64,29 @@ pub fn include(arguments: &[Value]) -> Answer {
 pub fn tpl(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
     evaluate(string(&arguments[0])?, arguments[1].clone()).map(Value::String).map_err(|error| {
-        FuncError::Generic(format!("error during tpl function execution for {:?}: {error}", arguments[0].to_string()))
+        FuncError::Generic(format!(
+            "error during tpl function execution for {:?}: template: {error}",
+            arguments[0].to_string()
+        ))
     })
 }
 
 pub fn required(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
     match &arguments[1] {
-        value if is_nil(value) => fault(arguments[0].to_string()),
-        Value::String(text) if text.is_empty() => fault(arguments[0].to_string()),
+        value if is_nil(value) => told(&arguments[0]),
+        Value::String(text) if text.is_empty() => told(&arguments[0]),
         value => Ok(value.clone()),
     }
 }
 
 pub fn fail(arguments: &[Value]) -> Answer {
-    fault(argument(arguments, 0).to_string())
+    told(argument(arguments, 0))
+}
+
+/// The author's own words, which Helm tells without the way to them.
+fn told<T>(message: &Value) -> Result<T, FuncError> {
+    fault(format!("{AUTHOR_START}{message}{AUTHOR_END}"))
 }
 
 /// The cluster is not asked while rendering; as Helm answers without one, there is nothing.
@@ -135,7 +143,7 @@ pub fn len(arguments: &[Value]) -> Answer {
         Value::String(text) => Ok(Value::from(text.len())),
         Value::Array(items) => Ok(Value::from(items.len())),
         Value::Map(entries) | Value::Object(entries) => Ok(Value::from(entries.len())),
-        value if is_nil(value) => fault("len of nil pointer"),
+        value if is_nil(value) => fault("reflect: call of reflect.Value.Type on zero Value"),
         other => fault(format!("len of type {}", type_name(other))),
     }
 }
@@ -194,7 +202,8 @@ pub fn hello(_arguments: &[Value]) -> Answer {
 
 #[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn type_of(arguments: &[Value]) -> Answer {
-    Ok(Value::from(type_name(argument(arguments, 0))))
+    let value = argument(arguments, 0);
+    Ok(Value::from(if is_nil(value) { "<nil>" } else { type_name(value) }))
 }
 
 pub fn type_is(arguments: &[Value]) -> Answer {
@@ -219,13 +228,14 @@ pub fn kind_of(arguments: &[Value]) -> Answer {
 pub fn kind_is(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
     let (want, kind) = (string(&arguments[0])?, kind_name(&arguments[1]));
-    // Numbers of values files are floats to Helm; whole ones are whole here, and both names fit them.
-    Ok(Value::Bool(want == kind || (kind == "int" && matches!(want, "float64" | "int64"))))
+    // A zero of a values file is whole here and a float to Helm: both names fit it.
+    let zero = matches!(&arguments[1], Value::Number(number) if number.as_i64() == Some(0));
+    Ok(Value::Bool(want == kind || zero && matches!(want, "int" | "int64" | "float64")))
 }
 
 pub fn deep_equal(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
-    Ok(Value::Bool(arguments[0] == arguments[1]))
+    Ok(Value::Bool(super::compare::is_deeply_equal(&arguments[0], &arguments[1])))
 }
 
 pub fn removed(_arguments: &[Value]) -> Answer {

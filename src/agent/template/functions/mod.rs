@@ -4,15 +4,17 @@
 //! go deep, …) there is one here. Each call passes through [`called`], which remembers the function that failed
 //! and words the failure as Go does.
 
+mod compare;
 mod data;
 mod flow;
+mod sprig;
 mod text;
 mod version;
 
 use std::collections::HashMap;
 
 use gtmpl_ng::helm_functions as library;
-use gtmpl_ng::{Func, FuncError, NumberKind, Value};
+use gtmpl_ng::{Func, FuncError, Number, NumberKind, Value};
 
 use super::{FAILED, Failed};
 
@@ -52,16 +54,40 @@ pub const KNOWN_BUT_ABSENT: &[&str] = &[
     "urlJoin",
     "urlParse",
     "werf_secret_file",
-    "wrap",
     "wrapWith",
 ];
 
 /// Runs a function; a failure is worded `error calling NAME: …` and remembered.
 fn called(name: &'static str, function: Func, arguments: &[Value]) -> Answer {
-    function(arguments).map_err(|error| {
+    check(name, arguments).and_then(|()| function(arguments)).map_err(|error| {
         FAILED.set(Some(Failed::Function(name)));
         FuncError::Generic(format!("error calling {name}: {error}"))
     })
+}
+
+/// Refuses what Go's declaration of the function does.
+fn check(name: &str, arguments: &[Value]) -> Result<(), FuncError> {
+    let Some(signature) = sprig::signature(name) else { return Ok(()) };
+    if signature.len() != arguments.len() {
+        return fault(format!("wrong number of args for {name}: want {} got {}", signature.len(), arguments.len()));
+    }
+    for (wanted, value) in signature.chars().zip(arguments) {
+        let is_whole = matches!(value, Value::Number(number) if !matches!(number.kind(), NumberKind::Float(_)));
+        let (fits, wanted) = match wanted {
+            's' => (matches!(value, Value::String(_)), "string"),
+            'i' => (is_whole, "int"),
+            'm' => (matches!(value, Value::Map(_) | Value::Object(_)), "map[string]interface {}"),
+            'b' => (matches!(value, Value::Bool(_)), "bool"),
+            _ => (true, ""),
+        };
+        if !fits && is_nil(value) {
+            return fault(format!("invalid value; expected {wanted}"));
+        }
+        if !fits {
+            return fault(format!("wrong type for value; expected {wanted}; got {}", type_name(value)));
+        }
+    }
+    Ok(())
 }
 
 macro_rules! functions {
@@ -102,6 +128,12 @@ functions! {
     "kindOf" => flow::kind_of,
     "kindIs" => flow::kind_is,
     "deepEqual" => flow::deep_equal,
+    "eq" => compare::eq,
+    "ne" => compare::ne,
+    "lt" => compare::lt,
+    "le" => compare::le,
+    "gt" => compare::gt,
+    "ge" => compare::ge,
     "werf_image" => flow::removed,
     "quote" => text::quote,
     "squote" => text::squote,
@@ -126,13 +158,13 @@ functions! {
     "cat" => text::cat,
     "toYaml" => data::to_yaml,
     "mustToYaml" => data::to_yaml,
-    "toYamlPretty" => data::to_yaml,
+    "toYamlPretty" => data::to_yaml_pretty,
     "fromYaml" => data::from_yaml,
     "fromYamlArray" => data::from_yaml_array,
     "toJson" => data::to_json,
     "mustToJson" => data::to_json,
-    "toRawJson" => data::to_json,
-    "mustToRawJson" => data::to_json,
+    "toRawJson" => data::to_raw_json,
+    "mustToRawJson" => data::to_raw_json,
     "toPrettyJson" => data::to_pretty_json,
     "mustToPrettyJson" => data::to_pretty_json,
     "fromJson" => data::from_json_text,
@@ -167,6 +199,7 @@ functions! {
     "mustHas" => data::has,
     "compact" => data::compact,
     "mustCompact" => data::compact,
+    "_shown" => version::shown,
     "semver" => version::semver,
     "semverCompare" => version::semver_compare,
     "len" => flow::len,
@@ -174,12 +207,12 @@ functions! {
     "trim" => library::string::trim,
     "lower" => library::string::lower,
     "upper" => library::string::upper,
-    "untitle" => library::string::untitle,
+    "untitle" => sprig::untitle,
     "repeat" => library::string::repeat,
-    "substr" => library::string::substr,
+    "substr" => sprig::substr,
     "nospace" => library::string::nospace,
     "abbrev" => library::string::abbrev,
-    "abbrevboth" => library::string::abbrevboth,
+    "abbrevboth" => sprig::abbrevboth,
     "initials" => library::string::initials,
     "randAlpha" => library::string::rand_alpha,
     "randNumeric" => library::string::rand_numeric,
@@ -189,9 +222,9 @@ functions! {
     "hasPrefix" => library::string::has_prefix,
     "hasSuffix" => library::string::has_suffix,
     "plural" => library::string::plural,
-    "snakecase" => library::string::snakecase,
-    "camelcase" => library::string::camelcase,
-    "kebabcase" => library::string::kebabcase,
+    "snakecase" => sprig::snakecase,
+    "camelcase" => sprig::camelcase,
+    "kebabcase" => sprig::kebabcase,
     "swapcase" => library::string::swapcase,
     "shuffle" => library::string::shuffle,
     "sha1sum" => library::crypto::sha1sum,
@@ -202,18 +235,18 @@ functions! {
     "genSelfSignedCert" => library::certs::gen_self_signed_cert,
     "genSignedCert" => library::certs::gen_signed_cert,
     "b64enc" => library::encoding::b64enc,
-    "b64dec" => library::encoding::b64dec,
+    "b64dec" => text::b64dec,
     "b32enc" => library::encoding::b32enc,
     "b32dec" => library::encoding::b32dec,
-    "add" => library::math::math_add,
-    "sub" => library::math::math_subtract,
-    "div" => library::math::math_divide,
-    "mod" => library::math::math_modulo,
-    "mul" => library::math::math_multiply,
-    "add1" => library::math::add1,
-    "max" => library::math::max,
-    "biggest" => library::math::max,
-    "min" => library::math::min,
+    "add" => sprig::add,
+    "sub" => sprig::sub,
+    "div" => sprig::div,
+    "mod" => sprig::modulo,
+    "mul" => sprig::mul,
+    "add1" => sprig::add1,
+    "max" => sprig::max,
+    "biggest" => sprig::max,
+    "min" => sprig::min,
     "addf" => library::math::addf,
     "add1f" => library::math::add1f,
     "subf" => library::math::subf,
@@ -224,10 +257,10 @@ functions! {
     "floor" => library::math::floor,
     "ceil" => library::math::ceil,
     "round" => library::math::round,
-    "atoi" => library::types::atoi,
+    "atoi" => sprig::atoi,
     "float64" => library::types::float64,
-    "int" => library::types::int,
-    "int64" => library::types::int64,
+    "int" => sprig::int,
+    "int64" => sprig::int,
     "rest" => library::lists::rest,
     "mustRest" => library::lists::rest,
     "initial" => library::lists::initial,
@@ -249,24 +282,26 @@ functions! {
     "mustSlice" => library::lists::slice,
     "until" => library::lists::until,
     "untilStep" => library::lists::until_step,
-    "seq" => library::lists::seq,
-    "base" => library::paths::base,
-    "dir" => library::paths::dir,
-    "clean" => library::paths::clean,
+    "seq" => sprig::seq,
+    "base" => sprig::base,
+    "dir" => sprig::dir,
+    "clean" => sprig::clean,
     "ext" => library::paths::ext,
     "isAbs" => library::paths::is_abs,
-    "regexMatch" => library::regex::regex_match,
-    "mustRegexMatch" => library::regex::regex_match,
+    "regexMatch" => sprig::regex_match,
+    "mustRegexMatch" => sprig::must_regex_match,
     "regexFindAll" => library::regex::regex_find_all,
     "mustRegexFindAll" => library::regex::regex_find_all,
     "regexFind" => library::regex::regex_find,
     "mustRegexFind" => library::regex::regex_find,
-    "regexReplaceAll" => library::regex::regex_replace_all,
-    "mustRegexReplaceAll" => library::regex::regex_replace_all,
-    "regexReplaceAllLiteral" => library::regex::regex_replace_all_literal,
-    "mustRegexReplaceAllLiteral" => library::regex::regex_replace_all_literal,
+    "regexReplaceAll" => sprig::regex_replace_all,
+    "mustRegexReplaceAll" => sprig::regex_replace_all,
+    "regexReplaceAllLiteral" => sprig::regex_replace_all_literal,
+    "mustRegexReplaceAllLiteral" => sprig::regex_replace_all_literal,
     "regexSplit" => library::regex::regex_split,
     "mustRegexSplit" => library::regex::regex_split,
+    "toDecimal" => sprig::to_decimal,
+    "wrap" => sprig::wrap,
     "uuidv4" => library::misc::uuidv4,
 }
 
@@ -350,7 +385,7 @@ pub fn from_json(value: &serde_json::Value) -> Value {
         serde_json::Value::Null => Value::Nil,
         serde_json::Value::Bool(truth) => Value::Bool(*truth),
         serde_json::Value::Number(number) => number.as_i64().map_or_else(
-            || number.as_u64().map_or_else(|| Value::from(number.as_f64().unwrap_or_default()), Value::from),
+            || number.as_u64().map_or_else(|| float(number.as_f64().unwrap_or_default()), Value::from),
             Value::from,
         ),
         serde_json::Value::String(text) => Value::String(text.clone()),
@@ -359,6 +394,11 @@ pub fn from_json(value: &serde_json::Value) -> Value {
             Value::Map(entries.iter().map(|(key, value)| (key.clone(), from_json(value))).collect())
         }
     }
+}
+
+/// A number of a values file, which is a float to Helm whole or not. The engine takes a zero that is one for true.
+fn float(number: f64) -> Value {
+    if number == 0.0 { Value::from(0) } else { Value::Number(Number::float(number)) }
 }
 
 /// The engine's values as JSON.
@@ -374,7 +414,22 @@ fn to_json(value: &Value) -> serde_json::Value {
         Value::Number(number) => match number.kind() {
             NumberKind::Signed(signed) => signed.into(),
             NumberKind::Unsigned(unsigned) => unsigned.into(),
+            // Go writes a float without a fraction as a whole number.
+            #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+            NumberKind::Float(float) if float.fract() == 0.0 && float.abs() < 1e18 => (float as i64).into(),
             NumberKind::Float(float) => float.into(),
         },
+    }
+}
+
+/// JSON of a template's text as Go unmarshals it: every number a float.
+fn from_json_of_text(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Number(number) => float(number.as_f64().unwrap_or_default()),
+        serde_json::Value::Array(items) => Value::Array(items.iter().map(from_json_of_text).collect()),
+        serde_json::Value::Object(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), from_json_of_text(value))).collect())
+        }
+        other => from_json(other),
     }
 }

@@ -1,5 +1,7 @@
 //! Functions of texts, as Sprig has them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gtmpl_ng::Value;
 
 use super::{Answer, argument, as_text, exactly, fault, integer, is_nil, string};
@@ -103,7 +105,7 @@ pub fn title(arguments: &[Value]) -> Answer {
         .chars()
         .flat_map(|letter| {
             let upper = start;
-            start = !(letter.is_alphanumeric() || letter == '_' || letter == '\'');
+            start = !(letter.is_alphanumeric() || letter == '_');
             if upper { letter.to_uppercase().collect::<Vec<_>>() } else { vec![letter] }
         })
         .collect();
@@ -181,4 +183,21 @@ pub fn adler32sum(arguments: &[Value]) -> Answer {
 #[allow(clippy::unnecessary_wraps, reason = "the engine's signature")]
 pub fn cat(arguments: &[Value]) -> Answer {
     Ok(each(arguments, str::to_owned))
+}
+
+/// What is no base64 is told in the text itself, as Sprig does.
+pub fn b64dec(arguments: &[Value]) -> Answer {
+    exactly(arguments, 1)?;
+    let text = string(&arguments[0])?;
+    let plain: String = text.chars().filter(|letter| !matches!(letter, '\n' | '\r')).collect();
+    match STANDARD.decode(&plain) {
+        Ok(bytes) => Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) => {
+            let at = match error {
+                base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                _ => plain.len() / 4 * 4,
+            };
+            Ok(Value::String(format!("illegal base64 data at input byte {at}")))
+        }
+    }
 }

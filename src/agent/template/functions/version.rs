@@ -32,6 +32,39 @@ fn parse(text: &str) -> Option<Version> {
     Some(Version { numbers, written, before_release: before_release.into(), build: build.into() })
 }
 
+/// A version by itself, which has no wildcard and at least one number.
+fn version(text: &str) -> Option<Version> {
+    let parsed = parse(text)?;
+    let wild = text.split(['-', '+']).next().unwrap_or(text).split('.').any(|part| matches!(part, "x" | "X" | "*"));
+    (parsed.written > 0 && !wild).then_some(parsed)
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [major, minor, patch] = self.numbers;
+        write!(formatter, "{major}.{minor}.{patch}")?;
+        for (sign, part) in [('-', &self.before_release), ('+', &self.build)] {
+            if !part.is_empty() {
+                write!(formatter, "{sign}{part}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A version as text, where a template prints one; anything else as it is.
+pub fn shown(arguments: &[Value]) -> Answer {
+    exactly(arguments, 1)?;
+    if let Value::Map(parts) = &arguments[0]
+        && parts.len() == 6
+        && let Some(Value::String(original)) = parts.get("Original")
+        && let Some(version) = version(original)
+    {
+        return Ok(Value::String(version.to_string()));
+    }
+    Ok(arguments[0].clone())
+}
+
 fn compare(one: &Version, other: &Version) -> Ordering {
     one.numbers.cmp(&other.numbers).then_with(|| match (one.before_release.as_str(), other.before_release.as_str()) {
         ("", "") => Ordering::Equal,
@@ -106,7 +139,11 @@ fn admits(comparison: &str, version: &Version) -> Option<bool> {
 fn satisfies(constraint: &str, version: &Version) -> Option<bool> {
     let mut any = false;
     for alternative in constraint.split("||") {
-        let spaced = alternative.replace(',', " ");
+        // `1.2 - 1.4` is from the one to the other.
+        let spaced = match alternative.split_once(" - ") {
+            Some((from, to)) => format!(">={} <={}", from.trim(), to.trim()),
+            None => alternative.replace(',', " "),
+        };
         let mut words: Vec<String> = Vec::new();
         for word in spaced.split_whitespace() {
             match words.last_mut() {
@@ -126,7 +163,7 @@ fn satisfies(constraint: &str, version: &Version) -> Option<bool> {
 pub fn semver_compare(arguments: &[Value]) -> Answer {
     exactly(arguments, 2)?;
     let (constraint, text) = (string(&arguments[0])?, string(&arguments[1])?);
-    let Some(version) = parse(text) else { return fault("Invalid Semantic Version") };
+    let Some(version) = version(text) else { return fault("invalid semantic version") };
     match satisfies(constraint, &version) {
         Some(truth) => Ok(Value::Bool(truth)),
         None => fault(format!("improper constraint: {constraint}")),
@@ -136,7 +173,7 @@ pub fn semver_compare(arguments: &[Value]) -> Answer {
 pub fn semver(arguments: &[Value]) -> Answer {
     exactly(arguments, 1)?;
     let text = string(&arguments[0])?;
-    let Some(version) = parse(text) else { return fault("Invalid Semantic Version") };
+    let Some(version) = version(text) else { return fault("invalid semantic version") };
     let [major, minor, patch] = version.numbers;
     Ok(Value::Map(HashMap::from([
         ("Major".to_owned(), Value::from(major)),

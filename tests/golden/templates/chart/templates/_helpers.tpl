@@ -1,0 +1,1 @@
+{{ define "demo.helper" }}helped {{ .Values.name }}{{ end }}
