@@ -65,7 +65,8 @@ fn is_among(expression: &str, list: &[&str]) -> bool {
 /// What one expression gave.
 #[derive(Debug, Deserialize)]
 struct Expression {
-    expression: String,
+    #[serde(rename = "expression")]
+    text: String,
     output: Option<String>,
     error: Option<String>,
 }
@@ -103,7 +104,7 @@ fn rendered(expression: &str) -> Result<String, String> {
 #[test]
 fn expressions_give_what_helm_gives() {
     let mut wrong = Vec::new();
-    for Expression { expression, output, error } in expressions() {
+    for Expression { text: expression, output, error } in expressions() {
         let expected = output.ok_or_else(|| error.unwrap_or_default());
         let actual = rendered(&expression);
         let as_told = if is_among(&expression, REFUSED) || expected.is_err() && is_among(&expression, WORDED_OTHERWISE)
@@ -119,4 +120,44 @@ fn expressions_give_what_helm_gives() {
         }
     }
     assert!(wrong.is_empty(), "{} of the expressions\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The same of the Helm that is installed, where one is: all that it can render, in one chart.
+#[test]
+fn helm_gives_what_was_recorded() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let Some(helm) = std::env::split_paths(&path).map(|place| place.join("helm3")).find(|place| place.is_file()) else {
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |path: &str, text: &str| {
+        let path = directory.path().join("demo").join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("a file");
+    };
+    let known: Vec<Expression> = expressions().into_iter().filter(|known| known.output.is_some()).collect();
+    let (mut definitions, mut main) = (String::new(), String::new());
+    for (number, Expression { text, .. }) in known.iter().enumerate() {
+        definitions.push_str(&format!("{{{{ define \"e{number}\" }}}}{{{{ {text} }}}}{{{{ end }}}}"));
+        main.push_str(&format!("e{number}: {{{{ include \"e{number}\" . | b64enc | quote }}}}\n"));
+    }
+    for (path, text) in FILES.iter().copied().filter(|(path, _)| *path != "templates/main.yaml") {
+        write(path, text);
+    }
+    write("templates/_expressions.tpl", &definitions);
+    write("templates/main.yaml", &main);
+    let output = std::process::Command::new(helm)
+        .args(["template", "release", "demo"])
+        .current_dir(directory.path())
+        .env("HOME", directory.path())
+        .output()
+        .expect("helm runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (number, Expression { text, output, .. }) in known.iter().enumerate() {
+        let start = format!("e{number}: \"");
+        let line = said.lines().find_map(|line| line.strip_prefix(&start)).expect(text);
+        let decoded = STANDARD.decode(line.trim_end_matches('"')).expect(text);
+        assert_eq!(Some(String::from_utf8_lossy(&decoded).into_owned()), *output, "{text}");
+    }
 }

@@ -9,6 +9,7 @@ use super::deploy::{Deployment, existing_path, next_revision};
 use super::difference;
 use super::fault::{Context, Fault};
 use super::history::{self, History};
+use super::lock::Lock;
 use super::manifest::{self, Identity, Resource, parse_manifest};
 use super::output::Output;
 use super::plan::Owner;
@@ -129,7 +130,7 @@ impl<'a> Session<'a> {
         let notes = rendered.iter().find(|one| one.source.ends_with("templates/NOTES.txt"));
         let notes = notes.map(|notes| notes.text.trim_end().to_owned()).unwrap_or_default();
         let mut resources = manifest::parse(&rendered, directory).within("render chart")?;
-        manifest::refuse_duplicates(&resources, &project.namespace)?;
+        manifest::refuse_duplicates(&resources, &project.namespace).within("locally validate resources")?;
         for resource in &mut resources {
             resource.mark("labels", &self.options.add_labels);
             resource.mark("annotations", &self.options.add_annotations);
@@ -209,7 +210,8 @@ pub async fn converge(options: &Options, output: &Output) -> Result<u8, Fault> {
     let deployment = session.deployment(&cluster);
     deployment.prepare_namespace().await?;
     output.line(&format!("Start {}", session.named()));
-    let result = async {
+    let lock = Lock::of(&cluster, &session.project.namespace, &session.project.release);
+    let work = Box::pin(async {
         let history = History::read(&cluster, &session.project.namespace, &session.project.release).await?;
         let rendering = session.render_with(&images, Some(&cluster), &history).await?;
         let operations = deployment.plan(&rendering.resources, &history).await?;
@@ -225,9 +227,8 @@ pub async fn converge(options: &Options, output: &Output) -> Result<u8, Fault> {
         }
         deployment.install(release, &operations, &history, options.auto_rollback).await?;
         Ok(true)
-    }
-    .await
-    .map_err(|fault: Fault| fault.within("release install"))?;
+    });
+    let result = lock.hold(output, work).await.map_err(|fault: Fault| fault.within("release install"))?;
     if result {
         output.line(&format!("Succeeded {}", session.named()));
     } else {
@@ -343,7 +344,8 @@ pub async fn rollback(options: &Options, output: &Output) -> Result<u8, Fault> {
     let cluster = session.connect().await?;
     let deployment = session.deployment(&cluster);
     output.line(&format!("Start rollback of {}", session.named()));
-    async {
+    let lock = Lock::of(&cluster, &session.project.namespace, &session.project.release);
+    let work = Box::pin(async {
         let history = History::read(&cluster, &session.project.namespace, &session.project.release).await?;
         let target = match options.revision {
             Some(revision) => history
@@ -357,9 +359,8 @@ pub async fn rollback(options: &Options, output: &Output) -> Result<u8, Fault> {
         let operations = deployment.plan(&resources, &history).await?;
         let release = next_revision(target, &history, Status::PendingRollback);
         deployment.install(release, &operations, &history, false).await
-    }
-    .await
-    .map_err(|fault: Fault| fault.within("release install"))?;
+    });
+    lock.hold(output, work).await.map_err(|fault: Fault| fault.within("release install"))?;
     output.line(&format!("Succeeded rollback of {}", session.named()));
     Ok(0)
 }
@@ -378,18 +379,25 @@ fn rollback_target(history: &History) -> Option<&Release> {
 pub async fn dismiss(options: &Options, output: &Output) -> Result<u8, Fault> {
     let session = Session::open(options, output)?;
     let cluster = session.connect().await?;
+    let lock = Lock::of(&cluster, &session.project.namespace, &session.project.release);
+    lock.hold(output, uninstall(&session, &cluster, output)).await?;
+    delete_namespace(&session, &cluster).await
+}
+
+/// Takes the release away, where there is one.
+async fn uninstall(session: &Session<'_>, cluster: &Cluster, output: &Output) -> Result<(), Fault> {
     let Project { namespace, release, .. } = &session.project;
-    let history = History::read(&cluster, namespace, release).await?;
+    let history = History::read(cluster, namespace, release).await?;
     let Some(last) = history.last() else {
         output.line(&format!("Skipped {} uninstall: no release found", session.named()));
-        return delete_namespace(&session, &cluster).await;
+        return Ok(());
     };
     output.line(&format!("Deleting {}", session.named()));
     let mut resources: Vec<Identity> = parse_manifest(&last.manifest).iter().map(Resource::identity).collect();
     resources.sort_by_key(|identity| uninstall_order(&identity.kind));
     let mut doomed = Vec::new();
     for identity in &resources {
-        if let Some(path) = existing_path(&cluster, identity, namespace).await {
+        if let Some(path) = existing_path(cluster, identity, namespace).await {
             doomed.push((format!("{}/{}", cluster.plural(identity).await?, identity.name), path));
         }
     }
@@ -403,15 +411,15 @@ pub async fn dismiss(options: &Options, output: &Output) -> Result<u8, Fault> {
         cluster.delete(path).await.within("release uninstall")?;
     }
     for (_, path) in &doomed {
-        session.deployment(&cluster).await_absence(path).await.within("release uninstall")?;
+        session.deployment(cluster).await_absence(path).await.within("release uninstall")?;
     }
     if !doomed.is_empty() {
         output.line(&format!("└ {title} ({:.2} seconds)", start.elapsed().as_secs_f64()));
     }
     let revisions: Vec<u32> = history.0.iter().map(|release| release.version).collect();
-    history::forget(&cluster, namespace, release, &revisions).await?;
+    history::forget(cluster, namespace, release, &revisions).await?;
     output.line(&format!("release {release:?} uninstalled\n\nUninstalled {}", session.named()));
-    delete_namespace(&session, &cluster).await
+    Ok(())
 }
 
 async fn delete_namespace(session: &Session<'_>, cluster: &Cluster) -> Result<u8, Fault> {

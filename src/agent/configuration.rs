@@ -82,8 +82,9 @@ pub fn parse(text: &str, shown_path: &str) -> Result<Configuration, Fault> {
     }
     let mut configuration = Configuration { chart_directory: ".helm".into(), ..Configuration::default() };
     let mut has_meta = false;
+    let mut image_documents: Vec<Document> = Vec::new();
     for document in documents(text) {
-        let value = yaml::parse(&document.text()).map_err(|error| {
+        let value = yaml::parse_strict(&document.text()).map_err(|error| {
             Fault::invalid(format!(
                 "unable to parse werf config {shown_path}: {error}\n\n{}",
                 document.shown(shown_path)
@@ -92,10 +93,24 @@ pub fn parse(text: &str, shown_path: &str) -> Result<Configuration, Fault> {
         match value {
             Value::Null => {}
             Value::Object(entries) if entries.contains_key("project") || entries.contains_key("configVersion") => {
+                if has_meta {
+                    let what = "duplicate meta config section definition";
+                    return Err(document.refuse(what, shown_path));
+                }
                 read_meta(&entries, &document, shown_path, &mut configuration)?;
                 has_meta = true;
             }
-            Value::Object(entries) => configuration.images.push(read_image(&entries, &document, shown_path)?),
+            Value::Object(entries) => {
+                let image = read_image(&entries, &document, shown_path)?;
+                let same =
+                    configuration.images.iter().zip(&image_documents).find(|(other, _)| other.name == image.name);
+                if let Some((_, other)) = same {
+                    let (lines, others): (String, String) = (document.numbered(), other.numbered());
+                    return Err(Fault::invalid(format!("conflict between images names!\n\n{others}\n{lines}\n")));
+                }
+                configuration.images.push(image);
+                image_documents.push(document);
+            }
             _ => {
                 return Err(document.refuse("cannot recognize type of config section!", shown_path));
             }
@@ -254,13 +269,13 @@ impl Document<'_> {
     }
 
     fn shown(&self, path: &str) -> String {
-        let lines: String = self
-            .lines
-            .iter()
-            .enumerate()
-            .map(|(index, line)| format!("{:6}  {line}\n", self.first_line + index))
-            .collect();
-        format!("{path}\n\n{lines}\n")
+        format!("{path}\n\n{}\n", self.numbered())
+    }
+
+    /// The lines with their numbers in the file.
+    fn numbered(&self) -> String {
+        let lines = self.lines.iter().enumerate();
+        lines.map(|(index, line)| format!("{:6}  {line}\n", self.first_line + index)).collect()
     }
 
     fn refuse(&self, what: &str, path: &str) -> Fault {
@@ -311,6 +326,11 @@ mod tests {
             &format!("{PLAIN}foo: bar\n"),
             "unknown fields: `foo`!\n\n<tmp>\n\n     4  image: web\n     5  dockerfile: Dockerfile\n     6  foo: bar\n     7  \n\n",
         );
+        check(
+            &format!("{PLAIN}---\nimage: web\ndockerfile: Other\n"),
+            "conflict between images names!\n\n     4  image: web\n     5  dockerfile: Dockerfile\n\n     7  image: web\n",
+        );
+        check(&format!("{PLAIN}---\nproject: b\nconfigVersion: 1\n"), "duplicate meta");
         check("configVersion: 1\n", "project name cannot be empty!");
         check("project: Demo\nconfigVersion: 1\n", "bad project name `Demo`");
         check("project: demo\n", "'configVersion' field is required!");

@@ -22,7 +22,12 @@ pub async fn list(options: &Options, output: &Output) -> Result<u8, Fault> {
     };
     let secrets = cluster.list(&format!("{path}?labelSelector=owner%3Dhelm")).await?;
     let releases = secrets.iter().map(Release::from_secret).collect::<Result<Vec<_>, _>>()?;
-    let rows = newest(releases, options.all);
+    let mut rows = newest(releases, options.all);
+    if let Some(filter) = &options.filter {
+        let filter = regex::Regex::new(filter)
+            .map_err(|error| Fault::Usage(format!("invalid argument {filter:?} for \"--filter\" flag: {error}")))?;
+        rows.retain(|release| filter.is_match(&release.name));
+    }
     if options.short {
         output.data(&rows.iter().map(|release| format!("{}\n", release.name)).collect::<String>());
         return Ok(0);
@@ -112,6 +117,9 @@ pub async fn history(options: &Options, output: &Output) -> Result<u8, Fault> {
 /// # Errors
 /// There is no such release.
 pub async fn status(options: &Options, output: &Output) -> Result<u8, Fault> {
+    if let Some(format) = options.format.as_deref().filter(|format| *format != "table") {
+        return Err(Fault::unsupported(format!("`werf helm status --output {format}`")));
+    }
     let release = revision(options).await?;
     output.data(&head(&release));
     output.data("TEST SUITE: None\n");
@@ -135,6 +143,9 @@ pub async fn get(what: &str, options: &Options, output: &Output) -> Result<u8, F
         "manifest" => output.data(&format!("{}\n", release.manifest)),
         "notes" => output.data(&format!("NOTES:\n{}\n", release.info.notes)),
         "hooks" => output.data(&hooks(&release)),
+        "metadata" if options.format.as_deref().is_some_and(|format| format != "table") => {
+            return print_structured(&metadata_object(&release), options, output);
+        }
         "metadata" => output.data(&metadata(&release)),
         "all" => {
             let chart = &release.chart.metadata;
@@ -187,17 +198,53 @@ fn hooks(release: &Release) -> String {
 
 fn metadata(release: &Release) -> String {
     let chart = &release.chart.metadata;
+    let other = |key: &str| chart.other.get(key).cloned().unwrap_or(Value::Null);
+    let annotations: Vec<String> = match other("annotations") {
+        Value::Object(entries) => {
+            entries.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect()
+        }
+        _ => Vec::new(),
+    };
+    let dependencies: Vec<String> = match other("dependencies") {
+        Value::Array(items) => items.iter().filter_map(|item| item.get("name")?.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
     format!(
-        "NAME: {}\nCHART: {}\nVERSION: {}\nAPP_VERSION: {}\nNAMESPACE: {}\nREVISION: {}\nSTATUS: {}\nDEPLOYED_AT: {}\n",
+        "NAME: {}\nCHART: {}\nVERSION: {}\nAPP_VERSION: {}\nANNOTATIONS: {}\nDEPENDENCIES: {}\nNAMESPACE: {}\nREVISION: {}\nSTATUS: {}\nDEPLOYED_AT: {}\n",
         release.name,
         chart.name,
         chart.version,
         chart.app_version,
+        annotations.join(","),
+        dependencies.join(","),
         release.namespace,
         release.version,
         release.info.status,
-        release.info.last_deployed
+        whole_seconds(&release.info.last_deployed)
     )
+}
+
+fn metadata_object(release: &Release) -> Value {
+    let chart = &release.chart.metadata;
+    let mut object = serde_json::json!({
+        "name": release.name, "chart": chart.name, "version": chart.version, "appVersion": chart.app_version,
+        "namespace": release.namespace, "revision": release.version, "status": release.info.status.name(),
+        "deployedAt": whole_seconds(&release.info.last_deployed),
+    });
+    for key in ["annotations", "dependencies"] {
+        if let Some(value) = chart.other.get(key) {
+            object[key] = value.clone();
+        }
+    }
+    object
+}
+
+/// The time without the fraction of its second: RFC 3339 as Go prints it.
+fn whole_seconds(time: &str) -> String {
+    match time.parse::<jiff::Timestamp>() {
+        Ok(time) => jiff::tz::TimeZone::UTC.to_datetime(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => time.to_owned(),
+    }
 }
 
 async fn connect(options: &Options) -> Result<Cluster, Fault> {
@@ -278,6 +325,7 @@ mod tests {
     #[test]
     fn times_and_tables_as_helm_prints_them() {
         assert_eq!(go_time("2026-11-23T10:36:38.366339099Z"), "2026-11-23 10:36:38.366339099 +0000 UTC");
+        assert_eq!(whole_seconds("2026-11-23T10:36:38.366339099Z"), "2026-11-23T10:36:38Z");
         assert_eq!(ansi_time("2026-11-03T10:36:48.1Z"), "Tue Nov  3 10:36:48 2026");
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
         assert_eq!(

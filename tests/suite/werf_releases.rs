@@ -336,3 +336,98 @@ fn golden_after(log: &str, marker: &str) -> String {
     let first = scene[..end].find("\nSkipped").map_or(0, |at| at + 1);
     scene[first..end].to_owned()
 }
+
+#[test]
+fn a_chart_is_deployed_as_the_real_tools_read_it() {
+    let scene = Scene::new();
+    let words = "yes on y n no off ~ null 0123 1_000 1e3 0x1f 2001-01-01 12:30:45 1.5 true";
+    let data: String = words.split(' ').enumerate().map(|(at, word)| format!("  w{at}: \"{word}\"\n")).collect();
+    let settings = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: words\ndata:\n{data}");
+    scene.write(".helm/templates/words.yaml", &settings);
+    scene.commit("Words");
+    let rendered = scene.werf("render --env production");
+    assert!(rendered.contains("w0: \"yes\"\n") && rendered.contains("w13: \"12:30:45\"\n"), "{rendered}");
+    let said = scene.werf("converge --env production --add-label team=blue --add-annotation note=seen");
+    assert!(said.ends_with("[rc 0]\n"), "{said}");
+    let shown = kubectl(&scene, "get configmap words -n demo-app-production -o json");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    for (at, word) in words.split(' ').enumerate() {
+        assert_eq!(shown["data"][format!("w{at}")], *word);
+    }
+    assert_eq!(shown["metadata"]["labels"]["team"], "blue");
+    assert_eq!(shown["metadata"]["annotations"]["note"], "seen");
+
+    let helm = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|directory| directory.join("helm3")).find(|program| program.is_file())
+    });
+    let again = scene.werf("rollback --env production --revision 1");
+    assert!(again.ends_with("[rc 0]\n"), "{again}");
+    if let Some(helm) = helm {
+        let words = ["rollback", "demo-app-production", "1", "-n", "demo-app-production"];
+        let said = told(scene.command(&helm.display().to_string()).args(words));
+        assert!(said.ends_with("[rc 0]\n"), "{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_deployed_is_refused_by_name() {
+    let scene = Scene::new();
+    converge(&scene, "production");
+    let twice = std::fs::read_to_string(scene.app().join(".helm/templates/service.yaml")).unwrap();
+    for (path, text, expected) in [
+        (".helm/values.schema.json", "{}", "a schema of values (values.schema.json)"),
+        (".helm/crds/a.yaml", "kind: A\n", "custom resource definitions in crds/"),
+        (".helm/templates/a.yaml", "{{ lookup \"v1\" \"Secret\" \"a\" \"b\" }}", "the template function `lookup`"),
+        (".helm/templates/twice.yaml", &twice, "duplicated resources found: Service/demo-app"),
+        ("werf-giterminism.yaml", "giterminismConfigVersion: 1\n", "does not support werf-giterminism.yaml"),
+    ] {
+        scene.write(path, text);
+        scene.commit("A mistake");
+        let said = scene.werf("converge --env production");
+        assert!(said.contains(expected) && said.ends_with("[rc 1]\n"), "{path}: {said}");
+        scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    }
+    scene.write("public/index.html", "<h1>Not built</h1>\n");
+    scene.commit("Not built");
+    for option in ["--require-built-images", "-Z"] {
+        let said = scene.werf(&format!("converge --env production {option}"));
+        assert!(said.contains("stages required") && said.ends_with("[rc 1]\n"), "{said}");
+    }
+    scene.write("other.yaml", "project: other\nconfigVersion: 1\n");
+    scene.commit("Another configuration");
+    assert!(scene.werf("helm get-release --config other.yaml").starts_with("other\n"));
+    assert!(scene.werf("helm").contains("werf helm history RELEASE"));
+}
+
+#[test]
+fn a_release_under_way_is_waited_for() {
+    use std::io::{BufRead as _, BufReader};
+
+    let scene = Scene::new();
+    converge(&scene, "production");
+    let object = "configmap werf-synchronization -n demo-app-production";
+    let shown: Value = serde_json::from_str(&kubectl(&scene, &format!("get {object} -o json"))).unwrap();
+    assert_eq!(shown["metadata"].get("annotations"), None, "the lock is given back");
+    let name = "release/demo-app-production";
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(name);
+    let digest: String = digest.iter().take(28).map(|byte| format!("{byte:02x}")).collect();
+    let record =
+        serde_json::json!({"ExpireAtTimestamp": 9_999_999_999_u64, "LockHandle": {"UUID": "x", "LockName": name}});
+    let patch = |value: Value| {
+        let body = serde_json::json!({"metadata": {"annotations": {format!("lockgate.io/{digest}"): value}}});
+        let words = ["patch", "configmap", "werf-synchronization", "-n", "demo-app-production", "--type=merge", "-p"];
+        let said = told(scene.kubectl().args(words).arg(body.to_string()));
+        assert!(said.ends_with("[rc 0]\n"), "{said}");
+    };
+    patch(record.to_string().into());
+    let program = scene.app().join("../bin/werf").display().to_string();
+    let mut command = scene.command(&program);
+    let mut second =
+        command.args(["converge", "--env", "production"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(second.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let waiting = format!("Waiting for locked {name:?}");
+    assert!(lines.any(|line| line == waiting), "the second says what it waits for");
+    patch(Value::Null);
+    assert!(lines.any(|line| line.starts_with("Skipped release ")), "and goes on once it is free");
+    assert!(second.wait().unwrap().success());
+}

@@ -5,5 +5,5 @@ mod read;
 mod words;
 mod write;
 
-pub use read::{parse, parse_values};
+pub use read::{parse, parse_strict, parse_values};
 pub use write::{write, write_indented};

@@ -22,6 +22,15 @@ pub fn parse(text: &str) -> Result<Value, String> {
     read(text, Numbers::Whole)
 }
 
+/// As [`parse`]; a key that stands twice in a map is a mistake.
+///
+/// # Errors
+/// The parser's text.
+pub fn parse_strict(text: &str) -> Result<Value, String> {
+    serde_yaml::from_str::<serde_yaml::Value>(text).map_err(|error| error.to_string())?;
+    parse(text)
+}
+
 /// Reads values: as [`parse`], but every number is a float, as it is to Helm's templates.
 ///
 /// # Errors

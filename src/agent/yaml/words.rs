@@ -138,7 +138,7 @@ fn zone_start(clock: &str) -> Option<usize> {
         return Some(clock.len() - 1);
     }
     let at = clock.rfind(['+', '-'])?;
-    let zone = clock[at + 1..].as_bytes();
+    let zone = &clock.as_bytes()[at + 1..];
     matches!(zone, [h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|byte| byte.is_ascii_digit())).then_some(at)
 }
 
