@@ -47,6 +47,11 @@ impl Change {
         }
     }
 
+    /// The uid of what it deletes.
+    pub fn deleted_uid(&self) -> Option<&str> {
+        if let Self::Delete { uid, .. } = self { Some(uid) } else { None }
+    }
+
     /// Makes an owner the controller of an object that has none.
     pub fn adopt(kind: &'static Kind, child: &Value, owner: Value) -> Self {
         let mut owners: Vec<Value> = object::list(child, "/metadata/ownerReferences").cloned().collect();

@@ -123,11 +123,16 @@ impl Syncing {
         let all = self.registry.list(object::kind("v1", "Pod"), Some(namespace));
         pods.extend(all.into_iter().filter(free).map(|pod| pod.value()));
         let clock = self.clock(now);
-        let snapshot = replica_set::Snapshot { replica_set: set, pods };
+        let mut snapshot = replica_set::Snapshot { replica_set: set, pods };
         let plan = replica_set::plan(&snapshot, &clock);
         self.write_all(plan.claims, None, now)?;
+        let stopping: HashSet<String> = plan.pods.iter().filter_map(Change::deleted_uid).map(str::to_owned).collect();
         let failure = self.make_pods(&snapshot.replica_set, plan.pods, now);
         let failed = failure.as_ref().map(|(reason, status)| (*reason, status.message.as_str()));
+        if failed.is_none() {
+            // At once, so that a Deployment never adds them to the pods that take their place.
+            snapshot.pods.retain(|pod| !stopping.contains(object::uid(pod)));
+        }
         let status = replica_set::status(&snapshot, failed, &clock);
         self.write_all(status.into_iter().collect(), None, now)?;
         match failure {
