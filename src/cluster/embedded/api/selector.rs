@@ -338,7 +338,7 @@ fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<FieldRequirement>, Status
                 format!("field label not supported: {path}")
             }));
         }
-        requirements.push(FieldRequirement { path: path.into(), equal, value: unescape(value) });
+        requirements.push(FieldRequirement { path: path.into(), equal, value: unescape(value)? });
     }
     Ok(requirements)
 }
@@ -363,13 +363,23 @@ fn split_fields(text: &str) -> Vec<&str> {
     parts
 }
 
-fn unescape(value: &str) -> String {
+/// As Kubernetes: a backslash may stand before itself, a comma and an equals sign only.
+fn unescape(value: &str) -> Result<String, Status> {
     let mut plain = String::new();
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
-        plain.push(if letter == '\\' { letters.next().unwrap_or('\\') } else { letter });
+        let escaped = if letter == '\\' { letters.next() } else { Some(letter) };
+        match escaped {
+            Some(escaped) if letter != '\\' || matches!(escaped, '\\' | ',' | '=') => plain.push(escaped),
+            other => {
+                let sequence: String = std::iter::once('\\').chain(other).collect();
+                return Err(errors::bad_request(format!(
+                    "invalid field selector: invalid escape sequence: {sequence}"
+                )));
+            }
+        }
     }
-    plain
+    Ok(plain)
 }
 
 /// A field as selectors see it: absent ones are empty, booleans and numbers are printed.
@@ -414,6 +424,10 @@ mod tests {
     #[test]
     fn field_values_may_hold_escaped_commas() {
         assert_eq!(split_fields(r"a=b\,c,d=e"), [r"a=b\,c", "d=e"]);
-        assert_eq!(unescape(r"b\,c\\"), r"b,c\");
+        assert_eq!(unescape(r"b\,c\\").unwrap(), r"b,c\");
+        for (value, sequence) in [(r"b\", r"\"), (r"b\c", r"\c")] {
+            let message = unescape(value).unwrap_err().message;
+            assert_eq!(message, format!("invalid field selector: invalid escape sequence: {sequence}"));
+        }
     }
 }
