@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use hyper::Request;
 use serde_json::{Value, json};
 
@@ -134,9 +134,17 @@ async fn object_of(
 ) -> Result<(Value, Vec<String>), Status> {
     let validation = field_validation(&context.query)?;
     let content_type = decode::content_type(request.headers()).to_owned();
+    let replaces = request.method() == Method::PUT;
     let body = decode::read_body(request.into_body()).await?;
     let decoded = decode::decode(&content_type, &body, target.kind.name)?;
     let (mut object, warnings) = decode::check_object(target.kind, decoded, validation, &body)?;
+    if let (true, Some(name), None | Some("")) =
+        (replaces, target.name, object.pointer("/metadata/name").and_then(Value::as_str))
+    {
+        return Err(errors::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )));
+    }
     check_place(&object, target)?;
     place(&mut object, target);
     Ok((object, warnings))
