@@ -1,9 +1,14 @@
 //! Thirteen scenes of a Deployment's life, as a real Kubernetes 1.34 played them (`tests/golden/rollouts.jsonl`),
 //! played on the embedded cluster in this process: registry, controllers and node.
 //!
-//! What is compared is each object's own story (see [`story`]): the sequence of its distinct states, not how the
-//! stories of different objects interleave, nor when. Differences that stay are in [`EXCUSED`], each with its reason.
+//! What is compared is each object's own story (see [`story`]): the sequence of its distinct states; the sequence of
+//! replica counts (see [`counts`]); and, across objects, what causes what (see [`causes`]). Not compared is when.
+//! Differences that stay are in [`EXCUSED`], each with its reason.
 
+#[path = "rollouts/causes.rs"]
+mod causes;
+#[path = "rollouts/counts.rs"]
+mod counts;
 #[path = "rollouts/play.rs"]
 mod play;
 #[path = "rollouts/story.rs"]
@@ -45,7 +50,42 @@ fn thirteen_scenes_go_as_on_kubernetes() {
             differences.push_str(&format!("\n{title} (- Kubernetes, + embedded)\n{diff}"));
         }
     }
+    for (story, part, _) in EXCUSED {
+        for (whose, stories) in [("recorded", &expected), ("played", &actual)] {
+            let mut lines = stories.iter().filter(|(title, _)| title.starts_with(story)).flat_map(|(_, lines)| lines);
+            if !lines.any(|line| line.contains(part)) {
+                differences.push_str(&format!("\n{story}: {part:?} is excused, and never {whose}"));
+            }
+        }
+    }
     assert!(differences.is_empty(), "{differences}");
+    same_counts(&recorded, &played);
+    same_causes(&recorded, &played);
+}
+
+fn same_counts(recorded: &[Value], played: &[Value]) {
+    let (recorded, played) = (counts::counts(recorded), counts::counts(played));
+    let mut differences = String::new();
+    for title in recorded.keys().chain(played.keys().filter(|title| !recorded.contains_key(*title))) {
+        let side = |counts: &BTreeMap<String, Vec<Vec<i64>>>| counts.get(title).cloned().unwrap_or_default();
+        let (recorded, played) = (side(&recorded), side(&played));
+        let found = counts::differences(&recorded, &played);
+        if !found.is_empty() {
+            differences.push_str(&format!("{title}: {found:?}\n  recorded {recorded:?}\n  played   {played:?}\n"));
+        }
+    }
+    let tuples = |side: &BTreeMap<String, Vec<Vec<i64>>>| side.values().map(Vec::len).sum::<usize>();
+    println!("{} tuples of replica counts are recorded, {} played", tuples(&recorded), tuples(&played));
+    assert!(differences.is_empty(), "replica counts differ:\n{differences}");
+}
+
+fn same_causes(recorded: &[Value], played: &[Value]) {
+    let (tested_there, broken) = causes::check(recorded);
+    assert!(broken.is_empty(), "the rules do not hold for the recording:\n{}", broken.join("\n"));
+    let (tested_here, broken) = causes::check(played);
+    println!("causes: {tested_here:#?}");
+    assert_eq!(tested_there.keys().collect::<Vec<_>>(), tested_here.keys().collect::<Vec<_>>(), "each rule is tested");
+    assert!(broken.is_empty(), "what caused it did not come before:\n{}", broken.join("\n"));
 }
 
 fn lines(stories: &BTreeMap<String, Vec<String>>, title: &str) -> String {

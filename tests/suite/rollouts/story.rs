@@ -1,6 +1,6 @@
 //! From watch events to stories: one for each object (pods of one ReplicaSet together, in no order), made of its
 //! distinct states in their order. Left out is what is random or a matter of pace: names' suffixes, uids, addresses,
-//! times, how often a back-off was told, and counts on the way; counts are compared at each scene's end.
+//! times, how often a back-off was told, and counts on the way, which `counts` compares; here they are compared at each scene's end.
 
 use std::collections::BTreeMap;
 
@@ -212,15 +212,15 @@ impl Ends {
 }
 
 /// ReplicaSets by the order in which they came.
-struct Names(Vec<String>);
+pub struct Names(Vec<String>);
 
 impl Names {
-    fn of(events: &[Value]) -> Self {
+    pub fn of(events: &[Value]) -> Self {
         let sets = events.iter().filter(|event| event["kind"] == "ReplicaSet" && event["event"] == "ADDED");
         Self(sets.map(|event| text(event, "name").to_owned()).collect())
     }
 
-    fn short(&self, set: &str) -> String {
+    pub fn short(&self, set: &str) -> String {
         let at = self.0.iter().position(|name| name == set);
         at.map_or_else(|| set.to_owned(), |at| format!("#{}", at + 1))
     }
