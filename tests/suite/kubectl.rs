@@ -7,13 +7,25 @@ use tokio::io::AsyncWriteExt;
 
 use super::embedded::{ADMIN, Server};
 
-/// kubectl of a minor version, from where the Cloud SDK keeps them, else whatever is on the PATH.
+/// kubectl of a minor version, beside the one on the PATH as the Cloud SDK keeps them (`kubectl.1.32`). Where there is
+/// none, the test that asks is skipped, unless `TUTORIAL_REQUIRE_KUBECTL` is set: then it fails.
 pub fn kubectl(minor: u32) -> Option<PathBuf> {
+    let found = find_kubectl(minor);
+    let required = std::env::var("TUTORIAL_REQUIRE_KUBECTL").is_ok_and(|value| value == "1");
+    assert!(found.is_some() || !required, "kubectl 1.{minor} is required, and is not beside the kubectl on the PATH");
+    if found.is_none() {
+        println!("skipped: kubectl 1.{minor} is not installed");
+    }
+    found
+}
+
+fn find_kubectl(minor: u32) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file())?;
-    let real = std::fs::canonicalize(&found).ok()?;
-    let versioned = real.parent()?.join(format!("kubectl.1.{minor}"));
-    Some(if versioned.is_file() { versioned } else { found })
+    let folders = std::env::split_paths(&path);
+    let found = folders.map(|folder| folder.join("kubectl")).filter(|file| file.is_file());
+    found
+        .filter_map(|file| Some(std::fs::canonicalize(file).ok()?.parent()?.join(format!("kubectl.1.{minor}"))))
+        .find(|versioned| versioned.is_file())
 }
 
 /// A kubeconfig for the server, in a directory.
@@ -68,10 +80,7 @@ pub async fn run(program: &Path, kubeconfig: &Path, arguments: &[&str], input: &
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_minor_creates_applies_reads_and_deletes() {
     for minor in [29, 30, 31, 32, 33] {
-        let Some(program) = kubectl(minor) else {
-            println!("skipped: kubectl is not installed");
-            return;
-        };
+        let Some(program) = kubectl(minor) else { return };
         let server = Server::start().await;
         let directory = tempfile::tempdir().unwrap();
         let config = write_kubeconfig(&server, directory.path());
