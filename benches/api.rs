@@ -1,8 +1,11 @@
-//! The embedded API's figures: writes a second over TLS, a list of 5,000 pods, the delay to 100 watchers, memory with
-//! 10,000 objects, readiness after a restart with them. Client and server share the machine; the server is a process
-//! of its own (this program again), so that its memory is its own. Run with `cargo bench --bench api`.
+//! The embedded cluster's figures: writes a second over TLS, a list of 5,000 pods, the delay to 100 watchers, memory with
+//! 10,000 objects, readiness after a kill -9 with them, and that each acknowledged one is there then. What is measured is
+//! the background process that a learner runs, with controllers and node; client and server share the machine. Exits
+//! with 1 where a bound is missed. Run with `cargo bench --bench api`.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,85 +14,73 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tutorial::cluster::embedded::api::{self, NoPods, Settings};
-use tutorial::cluster::embedded::registry::{Options, Registry};
+use tutorial::cluster::ClusterSpec;
+use tutorial::cluster::embedded::process::{self, Status};
 
 const CONNECTIONS: usize = 16;
 const OBJECTS: usize = 5_000;
 const WATCHERS: usize = 100;
-const TOKEN: &str = "bench";
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const PODS: &str = "/api/v1/namespaces/default/pods";
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).map(String::as_str) == Some("serve") {
-        serve(Path::new(&arguments[2]));
-        return;
-    }
+fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(measure());
+    runtime.block_on(measure())
 }
 
-/// The server's side: prints its port once it listens.
-fn serve(directory: &Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let certificate = CertificateDer::from(std::fs::read(directory.join("certificate")).unwrap());
-        let key = PrivateKeyDer::try_from(std::fs::read(directory.join("key")).unwrap()).unwrap();
-        let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let registry = Registry::open(&directory.join("data"), &Options::default()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("{}", listener.local_addr().unwrap().port());
-        let settings = Settings {
-            admin_token: TOKEN.into(),
-            read_only_token: "reader".into(),
-            certificate_authority_pem: String::new(),
-            snapshots: directory.join("snapshots"),
-        };
-        api::serve(listener, Arc::new(tls), registry, Arc::new(NoPods), settings).await.unwrap();
-    });
-}
-
+/// The background process, and how to speak to it.
 struct Process {
-    child: std::process::Child,
+    spec: ClusterSpec,
+    id: u32,
     port: u16,
+    token: String,
     client: Arc<rustls::ClientConfig>,
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Process {
-    fn start(directory: &Path, client: &Arc<rustls::ClientConfig>) -> Self {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .arg("serve")
-            .arg(directory)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
-        Self { child, port: line.trim().parse().unwrap(), client: Arc::clone(client) }
+    async fn start(directory: &Path) -> Self {
+        let spec = ClusterSpec {
+            name: "bench".into(),
+            directory: directory.join("cluster"),
+            node_ports: Vec::new(),
+            time_factor: 1.0,
+        };
+        process::ensure_running(&spec, Path::new(env!("CARGO_BIN_EXE_tutorial"))).await.unwrap();
+        let Status::Running { process: id, .. } = process::status(&spec.directory) else { panic!("it runs") };
+        let kubeconfig = kube::config::Kubeconfig::read_from(spec.directory.join("kubeconfig-direct")).unwrap();
+        let token =
+            serde_json::to_value(&kubeconfig).unwrap()["users"][0]["user"]["token"].as_str().unwrap().to_owned();
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in config.root_cert.iter().flatten() {
+            roots.add(certificate.clone().into()).unwrap();
+        }
+        let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { spec, id, port: config.cluster_url.port_u16().unwrap(), token, client: Arc::new(client) }
+    }
+
+    /// Kills it without a warning.
+    fn kill(&self) {
+        let id = rustix::process::Pid::from_raw(self.id.cast_signed()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        while process::status(&self.spec.directory) != Status::Stopped {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     async fn connect(&self) -> SendRequest<Full<Bytes>> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = TlsConnector::from(Arc::clone(&self.client)).connect(name, stream).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -97,18 +88,18 @@ impl Process {
     }
 
     fn resident_mebibytes(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("VmRSS: 0");
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 }
 
-fn request(method: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+fn request(process: &Process, method: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
         .uri(path)
         .header("host", "localhost")
-        .header("authorization", format!("Bearer {TOKEN}"))
+        .header("authorization", format!("Bearer {}", process.token))
         .header("content-type", "application/json")
         .body(Full::new(body))
         .unwrap()
@@ -116,15 +107,16 @@ fn request(method: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
 
 async fn create_all(process: &Process, path: &'static str, object: fn(usize) -> Value) -> f64 {
     let mut senders = Vec::new();
-    for _ in 0..CONNECTIONS {
-        senders.push(process.connect().await);
+    for first in 0..CONNECTIONS {
+        let bodies = (first..OBJECTS).step_by(CONNECTIONS).map(|number| object(number).to_string());
+        let requests: Vec<_> = bodies.map(|body| request(process, "POST", path, body.into())).collect();
+        senders.push((process.connect().await, requests));
     }
     let began = Instant::now();
-    let tasks = senders.into_iter().enumerate().map(|(first, mut sender)| {
+    let tasks = senders.into_iter().map(|(mut sender, requests)| {
         tokio::spawn(async move {
-            for number in (first..OBJECTS).step_by(CONNECTIONS) {
-                let response =
-                    sender.send_request(request("POST", path, object(number).to_string().into())).await.unwrap();
+            for request in requests {
+                let response = sender.send_request(request).await.unwrap();
                 assert_eq!(response.status(), 201);
                 response.into_body().collect().await.unwrap();
             }
@@ -155,13 +147,39 @@ fn pod(number: usize) -> Value {
     })
 }
 
-async fn get(sender: &mut SendRequest<Full<Bytes>>, path: &str) -> Duration {
+async fn get(process: &Process, sender: &mut SendRequest<Full<Bytes>>, path: &str) -> (Duration, Bytes) {
     sender.ready().await.unwrap();
     let began = Instant::now();
-    let response = sender.send_request(request("GET", path, Bytes::new())).await.unwrap();
+    let response = sender.send_request(request(process, "GET", path, Bytes::new())).await.unwrap();
     assert_eq!(response.status(), 200);
-    response.into_body().collect().await.unwrap();
-    began.elapsed()
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (began.elapsed(), body)
+}
+
+/// How many of the objects that were acknowledged are there, with their content.
+async fn survivors(process: &Process) -> usize {
+    let mut sender = process.connect().await;
+    let mut survivors = 0;
+    for (path, object) in [(CONFIG_MAPS, config_map as fn(usize) -> Value), (PODS, pod)] {
+        let (_, body) = get(process, &mut sender, path).await;
+        let list: Value = serde_json::from_slice(&body).unwrap();
+        let there: BTreeMap<&str, &Value> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (item["metadata"]["name"].as_str().unwrap(), item))
+            .collect();
+        survivors += (0..OBJECTS)
+            .map(object)
+            .filter(|object| {
+                let found = there.get(object["metadata"]["name"].as_str().unwrap());
+                found.is_some_and(|found| {
+                    found["data"] == object["data"] && found["metadata"]["labels"] == object["metadata"]["labels"]
+                })
+            })
+            .count();
+    }
+    survivors
 }
 
 /// The median delay from sending a write to each of the watchers' seeing it.
@@ -170,7 +188,7 @@ async fn watch_delay(process: &Process) -> Duration {
     for _ in 0..WATCHERS {
         let mut sender = process.connect().await;
         let path = "/api/v1/namespaces/default/secrets?watch=1&timeoutSeconds=60";
-        let mut body = sender.send_request(request("GET", path, Bytes::new())).await.unwrap().into_body();
+        let mut body = sender.send_request(request(process, "GET", path, Bytes::new())).await.unwrap().into_body();
         let seen = seen.clone();
         tokio::spawn(async move {
             while let Some(Ok(frame)) = body.frame().await {
@@ -189,7 +207,7 @@ async fn watch_delay(process: &Process) -> Duration {
         sender.ready().await.unwrap();
         let began = Instant::now();
         let path = "/api/v1/namespaces/default/secrets";
-        let response = sender.send_request(request("POST", path, secret.to_string().into())).await.unwrap();
+        let response = sender.send_request(request(process, "POST", path, secret.to_string().into())).await.unwrap();
         assert_eq!(response.status(), 201);
         response.into_body().collect().await.unwrap();
         for _ in 0..WATCHERS {
@@ -200,108 +218,97 @@ async fn watch_delay(process: &Process) -> Duration {
     delays[delays.len() / 2]
 }
 
-fn prepare() -> (tempfile::TempDir, Arc<rustls::ClientConfig>) {
-    let directory = tempfile::tempdir().unwrap();
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let write = |name: &str, bytes: &[u8]| std::fs::write(PathBuf::from(directory.path()).join(name), bytes).unwrap();
-    write("certificate", certified.cert.der());
-    write("key", &certified.signing_key.serialize_der());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(certified.cert.der().to_vec())).unwrap();
-    let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (directory, Arc::new(client))
+/// What is measured: its name, its bound, whether it is to be at least or at most that, its unit, and what
+/// kube-apiserver 1.34.2 with etcd does on such a machine.
+struct Figure(&'static str, f64, Aim, &'static str, &'static str);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Aim {
+    AtLeast,
+    AtMost,
+    None,
 }
 
-/// What one round found; of several rounds, the best of each counts, because others use the machine too.
-#[derive(Debug, Clone, Copy)]
-struct Figures {
-    config_maps_per_second: f64,
-    pods_per_second: f64,
-    list_ms: f64,
-    delay_ms: f64,
-    idle_mebibytes: f64,
-    full_mebibytes: f64,
-    ready_ms: f64,
-}
+const FIGURES: [Figure; 8] = [
+    Figure("ConfigMaps created, 16 connections", 8_000.0, Aim::AtLeast, "/s", "1,910 /s"),
+    Figure("pods created, 16 connections", 8_000.0, Aim::AtLeast, "/s", "1,615 /s"),
+    Figure("a list of 5,000 pods", 20.0, Aim::AtMost, "ms", "89 ms"),
+    Figure("from a write to 100 watchers, median", 1.0, Aim::AtMost, "ms", "3.6 ms"),
+    Figure("resident memory, idle", 0.0, Aim::None, "MiB", "253 + 42 MiB"),
+    Figure("with 10,000 objects", 100.0, Aim::AtMost, "MiB", "454 + 67 MiB"),
+    Figure("ready after kill -9 with them", 300.0, Aim::AtMost, "ms", ""),
+    Figure("acknowledged objects there after kill -9", 10_000.0, Aim::AtLeast, "", ""),
+];
 
-impl Figures {
-    fn best(self, other: Self) -> Self {
-        Self {
-            config_maps_per_second: self.config_maps_per_second.max(other.config_maps_per_second),
-            pods_per_second: self.pods_per_second.max(other.pods_per_second),
-            list_ms: self.list_ms.min(other.list_ms),
-            delay_ms: self.delay_ms.min(other.delay_ms),
-            idle_mebibytes: self.idle_mebibytes.min(other.idle_mebibytes),
-            full_mebibytes: self.full_mebibytes.min(other.full_mebibytes),
-            ready_ms: self.ready_ms.min(other.ready_ms),
-        }
-    }
-
-    /// A table in Markdown; the last column is kube-apiserver 1.34.2 with etcd on such a machine.
-    fn print(&self) {
-        println!("| | here | aim | kube-apiserver with etcd |\n|---|---|---|---|");
-        let row = |name: &str, here: String, aim: &str, peer: &str| println!("| {name} | {here} | {aim} | {peer} |");
-        let rate = |rate: f64| format!("{rate:.0} /s");
-        row("ConfigMaps created, 16 connections", rate(self.config_maps_per_second), "≥ 8,000 /s", "1,910 /s");
-        row("pods created, 16 connections", rate(self.pods_per_second), "≥ 8,000 /s", "1,615 /s");
-        row("a list of 5,000 pods", format!("{:.1} ms", self.list_ms), "≤ 20 ms", "89 ms");
-        row("from a write to 100 watchers, median", format!("{:.2} ms", self.delay_ms), "≤ 1 ms", "3.6 ms");
-        row("resident memory, idle", format!("{:.0} MiB", self.idle_mebibytes), "", "253 + 42 MiB");
-        row("with 10,000 objects", format!("{:.0} MiB", self.full_mebibytes), "≤ 100 MiB", "454 + 67 MiB");
-        row("ready after a restart with them", format!("{:.0} ms", self.ready_ms), "≤ 300 ms", "");
-    }
-}
-
-/// As many rounds as `BENCH_ROUNDS` says.
-async fn measure() {
-    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
-    let mut best: Option<Figures> = None;
+/// As many rounds as `BENCH_ROUNDS` says; of each figure the median counts, of the objects the fewest.
+async fn measure() -> ExitCode {
+    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+    let mut measured: [Vec<f64>; 8] = Default::default();
     for _ in 0..rounds {
         let figures = round().await;
-        eprintln!("{figures:?}");
-        best = Some(best.map_or(figures, |best| best.best(figures)));
+        eprintln!("{figures:.2?}");
+        for (values, figure) in measured.iter_mut().zip(figures) {
+            values.push(figure);
+        }
     }
-    if let Some(best) = best {
-        best.print();
+    println!("| | here | aim | kube-apiserver with etcd |\n|---|---|---|---|");
+    let mut missed = Vec::new();
+    for (Figure(name, bound, aim, unit, peer), values) in FIGURES.iter().zip(&mut measured) {
+        values.sort_by(f64::total_cmp);
+        let value = if unit.is_empty() { values[0] } else { values[(values.len() - 1) / 2] };
+        let (sign, is_met) = match aim {
+            Aim::AtLeast => ("≥ ", value >= *bound),
+            Aim::AtMost => ("≤ ", value <= *bound),
+            Aim::None => ("", true),
+        };
+        let places = if *bound < 10.0 && *aim != Aim::None { 2 } else { 0 };
+        let aim = if *aim == Aim::None { String::new() } else { format!("{sign}{bound} {unit}") };
+        println!("| {name} | {value:.places$} {unit} | {aim} | {peer} |");
+        if !is_met {
+            missed.push(format!("{name}: {value:.2} {unit}, the aim is {aim}"));
+        }
     }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("\nBest of {rounds}, {processors} processors, load {}", load.split(' ').next().unwrap_or("unknown"));
+    println!("\nMedian of {rounds}, {processors} processors, load {}", load.split(' ').next().unwrap_or("unknown"));
+    for line in &missed {
+        eprintln!("missed: {line}");
+    }
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn round() -> Figures {
-    let (directory, client) = prepare();
-    let process = Process::start(directory.path(), &client);
+async fn round() -> [f64; 8] {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path()).await;
     let idle_mebibytes = process.resident_mebibytes();
-    let config_maps_per_second = create_all(&process, "/api/v1/namespaces/default/configmaps", config_map).await;
-    let pods_per_second = create_all(&process, "/api/v1/namespaces/default/pods", pod).await;
+    let config_maps_per_second = create_all(&process, CONFIG_MAPS, config_map).await;
+    let pods_per_second = create_all(&process, PODS, pod).await;
     let full_mebibytes = process.resident_mebibytes();
     let mut sender = process.connect().await;
     let mut times = Vec::new();
     for _ in 0..11 {
-        times.push(get(&mut sender, "/api/v1/namespaces/default/pods").await);
+        times.push(get(&process, &mut sender, PODS).await.0);
     }
     times.sort();
     let delay = watch_delay(&process).await;
     let full_mebibytes = full_mebibytes.max(process.resident_mebibytes());
-    drop(process);
+    process.kill();
     let began = Instant::now();
-    let process = Process::start(directory.path(), &client);
+    let process = Process::start(directory.path()).await;
     let mut sender = process.connect().await;
-    get(&mut sender, "/readyz").await;
+    get(&process, &mut sender, "/readyz").await;
     let ready_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let survivors = survivors(&process).await;
     let full_mebibytes = full_mebibytes.max(process.resident_mebibytes());
-    Figures {
+    process::stop(&process.spec.directory).await.unwrap();
+    [
         config_maps_per_second,
         pods_per_second,
-        list_ms: times[times.len() / 2].as_secs_f64() * 1000.0,
-        delay_ms: delay.as_secs_f64() * 1000.0,
+        times[times.len() / 2].as_secs_f64() * 1000.0,
+        delay.as_secs_f64() * 1000.0,
         idle_mebibytes,
         full_mebibytes,
         ready_ms,
-    }
+        f64::from(u32::try_from(survivors).expect("a few thousand")),
+    ]
 }
