@@ -85,10 +85,21 @@ fn verdict(check: &Check, finding: Finding) -> Verdict {
         (_, State::Broken) => format!("this check stands at {}; tell the course's author", check.location),
         _ => finding.hint,
     };
+    // Of a script nobody reads what was expected. Where the author says what to do, the name says what should be so;
+    // the script itself is in the observation.
+    let is_script = match &check.probe {
+        Probe::Command(probe) => probe.run.trim().contains('\n'),
+        Probe::Shell { .. } => true,
+        _ => false,
+    };
+    let expected = match &check.otherwise {
+        Some(_) if is_script && finding.state == State::Failed => check.name.clone(),
+        _ => finding.expected,
+    };
     Verdict {
         name: check.name.clone(),
         state: finding.state,
-        expected: finding.expected,
+        expected,
         actual: finding.actual,
         hint,
         observation: finding.observation.join("\n"),

@@ -124,7 +124,7 @@ fn decide(probe: &ReleaseProbe, record: &Record, trouble: Option<&Trouble>) -> F
                     format!("{seen}; repair it, commit, then {converge}")
                 }
                 "failed" => format!(
-                    "look at what is wrong (`kubectl get pods -n {}`), repair it, commit, then {converge}",
+                    "the last lines of {converge} say what is wrong, `kubectl get pods -n {}` what runs: correct it, commit, and converge again",
                     record.namespace
                 ),
                 status if status.starts_with("pending") => {
@@ -182,11 +182,16 @@ async fn missing(probe: &ReleaseProbe, cluster: &Cluster) -> Result<Finding, Clu
         records.iter().any(|record| Some(record.name.as_str()) == project)
     });
     let hint = match (without_environment, environment_of(&probe.name)) {
+        // In this order: the other release may hold the port that this one wants.
         (Some(environment), _) => format!(
-            "a converge without `--env` made the other: `werf converge --env {environment}`; `werf dismiss` removes the other"
+            "a converge without `--env` made the other: `werf dismiss` first (it holds the port), then `werf converge --env {environment}`"
         ),
-        (None, Some(environment)) => format!("`werf converge --env {environment}` makes it"),
-        (None, None) => "`werf converge` makes it".into(),
+        (None, Some(environment)) => format!(
+            "`werf converge --env {environment}` makes it; where that fails, its last lines say what to correct and commit"
+        ),
+        (None, None) => {
+            "`werf converge` makes it; where that fails, its last lines say what to correct and commit".into()
+        }
     };
     Ok(Finding::failed(expected_of(probe), actual, hint).in_progress(false))
 }

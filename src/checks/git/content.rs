@@ -43,7 +43,7 @@ pub fn expectations(
 }
 
 fn message(facts: &Facts, commit: &Commit, pattern: &str) -> Result<Expectation, GitError> {
-    let expected = format!("{}'s last commit with a message that matches /{pattern}/", commit.label);
+    let expected = format!("{}'s last commit with a message that {}", commit.label, in_words(pattern).others);
     let Ok(regex) = Regex::new(pattern) else {
         return Err(GitError(format!("/{pattern}/ is no regular expression")));
     };
@@ -53,8 +53,10 @@ fn message(facts: &Facts, commit: &Commit, pattern: &str) -> Result<Expectation,
     if regex.is_match(message.trim_end()) {
         return Ok(Expectation::met(expected, actual));
     }
+    // To amend is right only where the commit itself is: told alone, it would give the message to a wrong commit.
     let hint = format!(
-        "`git log --oneline {}` lists the commits; `git commit --amend` changes the last message",
+        "`git log --oneline {}` lists the commits: is the last one the one that was asked for? Where only its message \
+         is not, `git commit --amend` changes that",
         commit.label
     );
     Ok(Expectation::unmet(expected, actual, hint))
@@ -96,7 +98,7 @@ fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Resu
 }
 
 fn file_matches(facts: &Facts, commit: &Commit, path: &str, pattern: &str) -> Result<Expectation, GitError> {
-    let expected = format!("{path} on {} to match /{pattern}/", commit.label);
+    let expected = format!("{path} on {} to {}", commit.label, in_words(pattern).to);
     let Ok(regex) = Regex::new(pattern) else {
         return Err(GitError(format!("/{pattern}/ is no regular expression")));
     };
@@ -113,11 +115,60 @@ fn file_matches(facts: &Facts, commit: &Commit, path: &str, pattern: &str) -> Re
             hint: format!("`git add {path}` and `git commit -m \"…\"` commit it"),
             ..found
         },
-        (true, false) => Expectation {
-            actual: format!("{path} in {} does not; the one in your folder does", describe(commit)),
-            hint: format!("you are on another branch; `git checkout {}` goes to this one", commit.label),
-            ..found
-        },
+        (true, false) => on_another_branch(facts, commit, path, &regex, found)?,
         _ => Expectation { actual: format!("{path} in {}: {}", describe(commit), found.actual), ..found },
     })
+}
+
+/// The text is not in this commit, but in the folder, where another branch is checked out: committed there or not.
+fn on_another_branch(
+    facts: &Facts,
+    commit: &Commit,
+    path: &str,
+    regex: &Regex,
+    found: Expectation,
+) -> Result<Expectation, GitError> {
+    let label = &commit.label;
+    let current = facts.head_branch()?;
+    let tip = current.as_deref().map(|branch| facts.resolve(branch)).transpose()?.flatten();
+    let committed = match &tip {
+        Some(tip) => facts.text(tip, path)?.is_some_and(|text| file::matches("", regex, &text).met),
+        None => false,
+    };
+    Ok(match current.filter(|_| committed) {
+        Some(other) => Expectation {
+            actual: format!("{path} in {} does not; the one on {other} does", describe(commit)),
+            hint: format!("`git checkout {label}` and `git merge {other}` bring it over"),
+            ..found
+        },
+        None => Expectation {
+            actual: format!("{path} in {} does not; the one in your folder does", describe(commit)),
+            hint: format!("you are on another branch: `git checkout {label}` first, then commit it"),
+            ..found
+        },
+    })
+}
+
+/// What a pattern asks for, as one says it: `to contain …`, and `that contains …`.
+struct Wording {
+    to: String,
+    others: String,
+}
+
+/// A pattern in words where it is plain text; only else as the regular expression that it is.
+fn in_words(pattern: &str) -> Wording {
+    let wording =
+        |to: &str, others: &str, rest: &str| Wording { to: format!("{to} {rest}"), others: format!("{others} {rest}") };
+    let plain = |text: &str| !text.contains(['\\', '[', ']', '(', ')', '{', '}', '*', '+', '?', '|', '^', '$']);
+    if plain(pattern) {
+        return wording("contain", "contains", &format!("`{pattern}`"));
+    }
+    if let Some(line) = pattern.strip_prefix("(?m)^").and_then(|rest| rest.strip_suffix('$')).filter(|text| plain(text))
+    {
+        return wording("have the line", "has the line", &format!("`{line}`"));
+    }
+    if let Some(start) = pattern.strip_prefix('^').filter(|text| plain(text)) {
+        return wording("begin with", "begins with", &format!("`{start}`"));
+    }
+    wording("match", "matches", &format!("/{pattern}/"))
 }

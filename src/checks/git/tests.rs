@@ -107,9 +107,19 @@ fn clean_or_not() {
     let clean = GitProbe { clean: Some(true), ..GitProbe::default() };
     let dirty = GitProbe { clean: Some(false), ..GitProbe::default() };
     let add = "`git add .` and `git commit -m \"…\"` take it in; `git checkout -- FILE` takes a change back";
+    let add_or_remove = "`git add .` and `git commit -m \"…\"` take it in; `rm FILE` if it is not yours to keep";
     check(TWO_COMMITS, &clean, Ok("everything is committed"));
-    check(&format!("{TWO_COMMITS}\necho x > new; mkdir d; echo y > d/e"), &clean, Err(("not added: d/e, new", add)));
+    check(
+        &format!("{TWO_COMMITS}\necho x > new; mkdir d; echo y > d/e"),
+        &clean,
+        Err(("not added: d/e, new", add_or_remove)),
+    );
     check(&format!("{TWO_COMMITS}\necho x > page"), &clean, Err(("changed: page", add)));
+    check(
+        &format!("{TWO_COMMITS}\necho x > page; echo x > new"),
+        &clean,
+        Err(("changed: page; not added: new", &format!("{add}, `rm FILE` removes a file that was not added"))),
+    );
     check(&format!("{TWO_COMMITS}\necho x > page"), &dirty, Ok("changed: page"));
     check(&format!("{TWO_COMMITS}\nrm page"), &clean, Err(("deleted: page", add)));
     check(
@@ -122,7 +132,7 @@ fn clean_or_not() {
         &clean,
         Ok("everything is committed"),
     );
-    check("git init -q -b main; echo x > new", &clean, Err(("not added: new", add)));
+    check("git init -q -b main; echo x > new", &clean, Err(("not added: new", add_or_remove)));
     check(
         TWO_COMMITS,
         &dirty,
@@ -278,15 +288,51 @@ fn what_a_commit_holds() {
             "`git add page` and `git commit -m \"…\"` commit it",
         )),
     );
+    let elsewhere = "git checkout -q -b other; echo v3 > page";
+    check(
+        &format!("{TWO_COMMITS}\n{elsewhere}; commit v3"),
+        &matches("v3"),
+        Err((
+            "page in # (Say v2) does not; the one on other does",
+            "`git checkout main` and `git merge other` bring it over",
+        )),
+    );
+    check(
+        &format!("{TWO_COMMITS}\n{elsewhere}"),
+        &matches("v3"),
+        Err((
+            "page in # (Say v2) does not; the one in your folder does",
+            "you are on another branch: `git checkout main` first, then commit it",
+        )),
+    );
     let message = GitProbe { message_matches: text("^Say v3"), ..GitProbe::default() };
     check(
         TWO_COMMITS,
         &message,
         Err((
             "# (Say v2)",
-            "`git log --oneline HEAD` lists the commits; `git commit --amend` changes the last message",
+            "`git log --oneline HEAD` lists the commits: is the last one the one that was asked for? Where only its \
+             message is not, `git commit --amend` changes that",
         )),
     );
+}
+
+#[test]
+fn a_pattern_is_said_in_words_where_it_is_plain_text() {
+    fn check(pattern: &str, expected: &str) {
+        let directory = repository(TWO_COMMITS);
+        let probe = GitProbe {
+            branch: text("main"),
+            file_matches: [("page".to_owned(), pattern.to_owned())].into(),
+            ..GitProbe::default()
+        };
+        assert_eq!(observe(&probe, directory.path()).expected, format!("page on main to {expected}"));
+    }
+    check(">v3<", "contain `>v3<`");
+    check("index .Values.nodePort", "contain `index .Values.nodePort`");
+    check("(?m)^  production: 3$", "have the line `  production: 3`");
+    check("^Revert \"", "begin with `Revert \"`");
+    check("(?m)^v3\\s+$", "match /(?m)^v3\\s+$/");
 }
 
 #[test]

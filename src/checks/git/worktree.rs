@@ -37,11 +37,20 @@ impl Changes {
         told.map(|(what, paths)| format!("{what}: {}", some_of(paths, 6))).collect::<Vec<_>>().join("; ")
     }
 
+    /// The way out, by what there is: a file that git does not know cannot be checked out.
     fn hint(&self) -> &'static str {
         if !self.conflicts.is_empty() {
             "settle the conflicts, `git add` the files, then `git commit`"
         } else if self.staged.is_empty() || !self.changed.is_empty() || !self.untracked.is_empty() {
-            "`git add .` and `git commit -m \"…\"` take it in; `git checkout -- FILE` takes a change back"
+            match (self.changed.is_empty() && self.deleted.is_empty(), self.untracked.is_empty()) {
+                (true, _) => "`git add .` and `git commit -m \"…\"` take it in; `rm FILE` if it is not yours to keep",
+                (false, true) => {
+                    "`git add .` and `git commit -m \"…\"` take it in; `git checkout -- FILE` takes a change back"
+                }
+                (false, false) => {
+                    "`git add .` and `git commit -m \"…\"` take it in; `git checkout -- FILE` takes a change back, `rm FILE` removes a file that was not added"
+                }
+            }
         } else {
             "`git commit -m \"…\"` commits what is staged"
         }

@@ -74,7 +74,7 @@ pub async fn objects(
 fn hint_of_other_place(wanted: &str, other: &str) -> String {
     match wanted.strip_prefix(other).and_then(|rest| rest.strip_prefix('-')) {
         Some(environment) => format!(
-            "{other} is where a converge without `--env` deploys: `werf converge --env {environment}`; `werf dismiss` removes the other"
+            "{other} is where a converge without `--env` deploys: `werf dismiss` first (it holds the port), then `werf converge --env {environment}`"
         ),
         None => hint_to_deploy(wanted),
     }
