@@ -25,30 +25,93 @@ fn every_step_of_the_course_is_proven() {
     assert_eq!((code, &json["passed"]), (Some(0), &Value::Bool(true)), "{said}");
 }
 
-/// A lesson, a step, a check of it, and a weaker one in its place. Each is one that only a wrong answer can tell from
-/// the right one.
-const WEAKER: [(&str, &str, &str, &str); 11] = [
-    (
-        "04-describe",
-        "deployment-template",
-        "it runs the image that werf builds",
-        "file: { path: .helm/templates/deployment.yaml, contains: \"image:\" }",
-    ),
-    ("06-change", "uncommitted", "the change is not committed yet", "git: { branch: main, exists: true }"),
-    ("06-change", "dismiss", "the release is gone", "release: { name: nowhere, absent: true }"),
-    ("08-promotion", "promote", "main holds what development holds", "git: { branch: main, exists: true }"),
-    (
-        "09-rollback",
-        "break",
-        "the release is recorded as failed",
-        "release: { name: \"${PROJECT}-production\", revision_min: 1 }",
-    ),
-    ("09-rollback", "reset", "the broken commit is gone from main", "git: { branch: main, exists: true }"),
-    ("09-rollback", "revert", "the last commit is a revert", "git: { branch: main, exists: true }"),
-    ("11-drift", "drift", "git still says two", "git: { branch: main, exists: true }"),
-    ("11-drift", "unnoticed", "the label is there", "git: { branch: main, exists: true }"),
-    ("12-triggers", "reset-hook", "production says v3 again", "http: { url: \"${URL_PRODUCTION}\", status: 200 }"),
-    ("13-farewell", "clean-up", "no release is left in development", "release: { name: nowhere, absent: true }"),
+/// A check that is made weaker, and the wrong answer that then passes: only this one can tell the two apart.
+struct Weaker {
+    lesson: &'static str,
+    step: &'static str,
+    check: &'static str,
+    probe: &'static str,
+    passing: &'static str,
+}
+
+const WEAKER: [Weaker; 11] = [
+    Weaker {
+        lesson: "04-describe",
+        step: "deployment-template",
+        check: "it runs the image that werf builds",
+        probe: "file: { path: .helm/templates/deployment.yaml, contains: \"image:\" }",
+        passing: "an image written by hand",
+    },
+    Weaker {
+        lesson: "06-change",
+        step: "uncommitted",
+        check: "the change is not committed yet",
+        probe: "git: { branch: main, exists: true }",
+        passing: "committed at once",
+    },
+    Weaker {
+        lesson: "06-change",
+        step: "dismiss",
+        check: "the release is gone",
+        probe: "release: { name: nowhere, absent: true }",
+        passing: "the Deployment deleted by hand",
+    },
+    Weaker {
+        lesson: "08-promotion",
+        step: "promote",
+        check: "main holds what development holds",
+        probe: "git: { branch: main, exists: true }",
+        passing: "deployed from development without a merge",
+    },
+    Weaker {
+        lesson: "09-rollback",
+        step: "break",
+        check: "the release is recorded as failed",
+        probe: "release: { name: \"${PROJECT}-production\", revision_min: 1 }",
+        passing: "broken, but not deployed",
+    },
+    Weaker {
+        lesson: "09-rollback",
+        step: "reset",
+        check: "the broken commit is gone from main",
+        probe: "git: { branch: main, exists: true }",
+        passing: "rolled back on the cluster only",
+    },
+    Weaker {
+        lesson: "09-rollback",
+        step: "revert",
+        check: "the last commit is a revert",
+        probe: "git: { branch: main, exists: true }",
+        passing: "reset instead of revert",
+    },
+    Weaker {
+        lesson: "11-drift",
+        step: "drift",
+        check: "git still says two",
+        probe: "git: { branch: main, exists: true }",
+        passing: "scaled in git instead",
+    },
+    Weaker {
+        lesson: "11-drift",
+        step: "unnoticed",
+        check: "the label is there",
+        probe: "git: { branch: main, exists: true }",
+        passing: "the label on the wrong environment",
+    },
+    Weaker {
+        lesson: "12-triggers",
+        step: "reset-hook",
+        check: "development keeps its work",
+        probe: "git: { branch: main, exists: true }",
+        passing: "development reset as well",
+    },
+    Weaker {
+        lesson: "13-farewell",
+        step: "clean-up",
+        check: "no release is left in development",
+        probe: "release: { name: nowhere, absent: true }",
+        passing: "only production is dismissed",
+    },
 ];
 
 /// The lesson with the named check looking at something weaker.
@@ -71,16 +134,20 @@ fn weakened_checks_are_caught() {
             std::fs::copy(entry.path(), course.join(entry.file_name())).expect("it can be copied");
         }
     }
-    for (lesson, _, check, weaker) in WEAKER {
+    for Weaker { lesson, check, probe, .. } in &WEAKER {
         let file = course.join(format!("{lesson}.md"));
         let text = std::fs::read_to_string(&file).expect("the lesson is there");
-        std::fs::write(&file, weakened(&text, check, weaker)).expect("it can be written");
+        std::fs::write(&file, weakened(&text, check, probe)).expect("it can be written");
     }
     let (code, json, said) = prove(home.path(), "weak");
     assert_eq!(code, Some(3), "{said}");
     let steps = json["courses"][0]["steps"].as_array().cloned().unwrap_or_default();
-    let failing: Vec<&str> =
-        steps.iter().filter(|step| step["passed"] == false).filter_map(|step| step["id"].as_str()).collect();
-    let expected: Vec<&str> = WEAKER.iter().map(|(_, step, ..)| *step).collect();
-    assert_eq!(failing, expected, "{said}");
+    let failing: Vec<&Value> = steps.iter().filter(|step| step["passed"] == false).collect();
+    let ids: Vec<&str> = failing.iter().filter_map(|step| step["id"].as_str()).collect();
+    assert_eq!(ids, WEAKER.map(|weaker| weaker.step), "{said}");
+    for (step, Weaker { passing, .. }) in failing.iter().zip(&WEAKER) {
+        let reason = format!("the wrong answer \"{passing}\" passes");
+        let failures = step["failures"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        assert!(failures.into_iter().any(|failure| failure.starts_with(&reason)), "{reason}: {step}");
+    }
 }
