@@ -74,3 +74,6 @@ mod terminal;
 
 #[path = "suite/mistakes.rs"]
 mod mistakes;
+
+#[path = "suite/transcripts.rs"]
+mod transcripts;
