@@ -7,6 +7,7 @@
 //! | `connection.json` | how to reach it |
 //! | `running.json` | the process that answers now |
 //! | `failure.json` | why the last one did not start |
+//! | `damaged` | where the damaged log is kept, until somebody was told |
 //! | `lock`, `start.lock` | who serves; who starts or stops |
 //! | `kubeconfig`, `kubeconfig-readonly` | for kubectl; secret |
 //! | `log`, `log.1` | what the process told |

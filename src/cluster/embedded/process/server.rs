@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::super::images::ImageStore;
 use super::super::node::Node;
 use super::super::registry::{Options, Registry};
+use super::super::store::Notice;
 use super::super::{api, controllers, images, node};
 use super::client::{Running, program_bytes, version};
 use super::files::Files;
@@ -71,6 +72,10 @@ fn run(files: &Files) -> Result<(), ProcessError> {
         .map_err(|error| ProcessError::Store(Reported::of(error)))?;
     for notice in registry.notices() {
         journal::write(files.directory(), &notice.to_string());
+        if let Notice::Damaged { copy, .. } = notice {
+            // Left for the next command, whoever started this process by then.
+            files.write_text("damaged", &format!("{}\n", copy.display()))?;
+        }
     }
     let running = Running {
         process: std::process::id(),
