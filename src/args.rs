@@ -21,6 +21,7 @@ Learn
   verify       Check the current step
   hint         Show the next hint
   run          Write the step's files and run its commands
+  answer       Answer the step's question, by its letter
   solve        Show the step's solution, then apply it
   status       Show how far you are
   shell        Open a shell with the sandbox's kubectl and werf
@@ -32,6 +33,8 @@ Move
   skip         Apply the solution and go on
   reset        Back to the start of this step, or of the course
   undo         Take back the last reset, solve, skip or goto
+  history      Show what was run for you
+  report       Show what you did, for an instructor
 
 Sandbox
   cluster      Start, stop or look at the sandbox by itself
@@ -90,10 +93,16 @@ pub enum Command {
     Solve(SolveArgs),
     /// Do what the step offers: write its files, run its commands
     Run(WorkspaceArgs),
+    /// Answer the step's question, by the letter of the answer
+    Answer(AnswerArgs),
     /// Put git and cluster back to the start of this step, or of the course
     Reset(ResetArgs),
     /// Take back the last reset, solve, skip or goto
     Undo(UndoArgs),
+    /// Show what was run for you, step by step
+    History(HistoryArgs),
+    /// Show what you did, for an instructor: each step's end, checks, hints, answers
+    Report(ReportArgs),
     /// Open a shell with the sandbox's KUBECONFIG and PATH
     Shell(WorkspaceArgs),
     /// Print the session's environment as export lines: eval "$(tutorial env)"
@@ -247,6 +256,18 @@ pub struct SolveArgs {
 }
 
 #[derive(Debug, Clone, ClapArgs)]
+pub struct AnswerArgs {
+    /// The letters of all that is right: `b`, `a c`
+    #[arg(value_name = "LETTER", required = true)]
+    pub letters: Vec<String>,
+    /// Which question, where the step asks several; without it the first that is open
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub question: Option<u8>,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
 pub struct ResetArgs {
     /// How far back
     #[arg(value_enum, default_value = "step")]
@@ -272,6 +293,24 @@ pub struct UndoArgs {
     /// Take back the last undo
     #[arg(long)]
     pub redo: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct HistoryArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub workspace: WorkspaceArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ReportArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub workspace: WorkspaceArgs,
 }

@@ -4,6 +4,9 @@
 use std::error::Error;
 use std::fmt;
 
+/// The remedy for a full disk.
+pub const DISK_FULL: &str = "free some disk space, then try again; nothing of yours is lost";
+
 /// What a process tells its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -96,10 +99,15 @@ impl<E: Explain> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut causes = Vec::new();
         let mut source = error.source();
+        let mut is_full = false;
         while let Some(cause) = source {
             causes.push(cause.to_string());
+            let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            is_full |= kind == Some(std::io::ErrorKind::StorageFull);
             source = cause.source();
         }
-        Self { message: error.to_string(), causes, hint: error.hint(), exit: error.exit() }
+        // Wherever a disk is full, the remedy is the same.
+        let hint = if is_full { Some(DISK_FULL.into()) } else { error.hint() };
+        Self { message: error.to_string(), causes, hint, exit: error.exit() }
     }
 }

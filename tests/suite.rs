@@ -67,6 +67,8 @@ mod werf_releases;
 mod broken;
 #[path = "suite/faults.rs"]
 mod faults;
+#[path = "suite/learner.rs"]
+mod learner;
 #[path = "suite/sample_app.rs"]
 mod sample_app;
 #[path = "suite/terminal.rs"]

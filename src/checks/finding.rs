@@ -13,6 +13,8 @@ pub struct Finding {
     pub observation: Vec<String>,
     /// Something is under way that may still bring what is expected; else waiting is of no use.
     pub in_progress: bool,
+    /// What changes while something is under way that cannot be seen itself.
+    pub trace: Option<String>,
 }
 
 impl Finding {
@@ -42,12 +44,19 @@ impl Finding {
             hint: hint.into(),
             observation: Vec::new(),
             in_progress: true,
+            trace: None,
         }
     }
 
     #[must_use]
     pub fn observing(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.observation.extend(lines.into_iter().map(Into::into));
+        self
+    }
+
+    #[must_use]
+    pub fn traced_by(mut self, trace: Option<String>) -> Self {
+        self.trace = trace;
         self
     }
 

@@ -17,7 +17,10 @@ mod release;
 
 use std::path::PathBuf;
 
+pub use await_state::Waiting;
+
 use crate::course::check::{Check, Probe};
+use await_state::Patience;
 use finding::Finding;
 
 /// What a check came to.
@@ -49,28 +52,30 @@ pub struct Verdict {
 pub struct Context {
     /// The learner's repository.
     pub repository: PathBuf,
+    /// There was one when the step began.
+    pub had_repository: bool,
     /// Of the read-only user.
     pub kubeconfig: Option<PathBuf>,
     /// The whole environment of commands.
     pub environment: Vec<(String, String)>,
 }
 
-/// Observes one check, awaiting what it expects as long as its `within` says.
-pub async fn observe(check: &Check, context: &Context) -> Verdict {
+/// Observes one check, awaiting what it expects as long as its `within` says; `told` hears of the waiting.
+pub async fn observe(check: &Check, context: &Context, told: &dyn Fn(Waiting<'_>)) -> Verdict {
+    let patience = Patience { within: check.within, told };
     let finding = match &check.probe {
-        Probe::Git(probe) => await_state::retry(check.within, async || git::observe(probe, &context.repository)).await,
-        Probe::File(probe) => {
-            await_state::retry(check.within, async || file::observe(probe, &context.repository)).await
+        Probe::Git(probe) => {
+            await_state::retry(patience, async || git::observe(probe, &context.repository, context.had_repository))
+                .await
         }
-        Probe::Http(probe) => await_state::retry(check.within, async || http::observe(probe).await).await,
-        Probe::Command(probe) => {
-            await_state::retry(check.within, async || command::observe(probe, context).await).await
-        }
+        Probe::File(probe) => await_state::retry(patience, async || file::observe(probe, &context.repository)).await,
+        Probe::Http(probe) => await_state::retry(patience, async || http::observe(probe).await).await,
+        Probe::Command(probe) => await_state::retry(patience, async || command::observe(probe, context).await).await,
         Probe::Shell { script } => {
-            await_state::retry(check.within, async || command::observe_script(script, context).await).await
+            await_state::retry(patience, async || command::observe_script(script, context).await).await
         }
-        Probe::Kubernetes(probe) => kubernetes::observe(probe, check.within, context.kubeconfig.as_deref()).await,
-        Probe::Release(probe) => release::observe(probe, check.within, context.kubeconfig.as_deref()).await,
+        Probe::Kubernetes(probe) => kubernetes::observe(probe, patience, context.kubeconfig.as_deref()).await,
+        Probe::Release(probe) => release::observe(probe, patience, context.kubeconfig.as_deref()).await,
     };
     verdict(check, finding)
 }

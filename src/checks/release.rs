@@ -1,14 +1,14 @@
 //! Releases: the records that Helm and werf keep in Secrets.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::await_state::retry;
+use super::await_state::{Patience, retry};
 use super::cluster::{Cluster, ClusterError, environment_of};
 use super::finding::{Expectation, Finding, conclude};
 use super::kubernetes::pods::{self, Trouble};
+use super::kubernetes::ready;
 use super::nearest::some_of;
 use crate::course::check::ReleaseProbe;
 
@@ -22,7 +22,7 @@ struct Record {
 }
 
 /// Looks at the release's last record until it is as expected.
-pub async fn observe(probe: &ReleaseProbe, within: Option<Duration>, kubeconfig: Option<&Path>) -> Finding {
+pub async fn observe(probe: &ReleaseProbe, patience: Patience<'_>, kubeconfig: Option<&Path>) -> Finding {
     let expected = expected_of(probe);
     if [Some(&probe.name), probe.namespace.as_ref()].into_iter().flatten().any(|text| text.contains("${")) {
         return Finding::broken(expected, format!("a variable in `{}` is not set", probe.name));
@@ -31,7 +31,7 @@ pub async fn observe(probe: &ReleaseProbe, within: Option<Duration>, kubeconfig:
         Ok(cluster) => cluster,
         Err(error) => return error.finding(expected),
     };
-    retry(within, async || match look(probe, &cluster).await {
+    retry(patience, async || match look(probe, &cluster).await {
         Ok(finding) => finding,
         Err(error) => error.finding(&expected),
     })
@@ -77,17 +77,60 @@ async fn look(probe: &ReleaseProbe, cluster: &Cluster) -> Result<Finding, Cluste
                 Some(environment) => format!("`werf dismiss --env {environment}` removes it"),
                 None => "`werf dismiss` removes it".into(),
             };
-            Finding::failed(expected_of(probe), actual, hint).in_progress(record.status == "uninstalling")
+            let finding = Finding::failed(expected_of(probe), actual, hint).in_progress(false);
+            if is_under_way(&record.status) { follow(finding, cluster, &record, &secrets).await? } else { finding }
         }
         Some(record) => {
             let trouble = match (record.status.as_str(), probe.status.as_deref()) {
                 ("failed", Some(wanted)) if wanted != "failed" => trouble_in(cluster, &record.namespace).await?,
                 _ => None,
             };
-            decide(probe, &record, trouble.as_ref())
+            let finding = decide(probe, &record, trouble.as_ref());
+            if is_under_way(&record.status) { follow(finding, cluster, &record, &secrets).await? } else { finding }
         }
     };
     Ok(finding.observing([observed]))
+}
+
+/// Whether a record says that somebody is at work, or was when they were interrupted.
+fn is_under_way(status: &str) -> bool {
+    status.starts_with("pending") || status == "uninstalling"
+}
+
+/// A record that is under way stays so where its converge was interrupted. Whether one really runs is seen by what
+/// it does: a rollout or a hook that goes on, else by what changes in the namespace.
+async fn follow(
+    finding: Finding,
+    cluster: &Cluster,
+    record: &Record,
+    secrets: &[Value],
+) -> Result<Finding, ClusterError> {
+    let namespace = &record.namespace;
+    let mut versions: Vec<String> = secrets.iter().map(version).collect();
+    for (kind, path) in [
+        ("Deployment", format!("/apis/apps/v1/namespaces/{namespace}/deployments")),
+        ("StatefulSet", format!("/apis/apps/v1/namespaces/{namespace}/statefulsets")),
+        ("DaemonSet", format!("/apis/apps/v1/namespaces/{namespace}/daemonsets")),
+        ("Job", format!("/apis/batch/v1/namespaces/{namespace}/jobs")),
+        ("ConfigMap", format!("/api/v1/namespaces/{namespace}/configmaps")),
+    ] {
+        let Some(resource) = cluster.resource(kind, None).await? else { continue };
+        for object in cluster.list(&path, None).await? {
+            versions.push(version(&object));
+            let rolls = kind != "ConfigMap"
+                && matches!(ready::of(cluster, &resource, &object).await?, ready::Readiness::Progressing { .. });
+            if rolls {
+                return Ok(finding.in_progress(true));
+            }
+        }
+    }
+    Ok(finding.in_progress(false).traced_by(Some(versions.join(" "))))
+}
+
+fn version(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+    format!("{}@{}", text("uid"), text("resourceVersion"))
 }
 
 /// What keeps the workloads of a namespace from being ready, in their pods' own words.
@@ -155,7 +198,7 @@ fn decide(probe: &ReleaseProbe, record: &Record, trouble: Option<&Trouble>) -> F
     if expectations.is_empty() {
         expectations.push(Expectation::met(expected_of(probe), &actual));
     }
-    conclude(&expectations).in_progress(record.status.starts_with("pending") || record.status == "uninstalling")
+    conclude(&expectations).in_progress(is_under_way(&record.status))
 }
 
 async fn missing(probe: &ReleaseProbe, cluster: &Cluster) -> Result<Finding, ClusterError> {

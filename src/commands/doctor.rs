@@ -9,15 +9,7 @@ use crate::session::Host;
 
 #[allow(clippy::unnecessary_wraps, reason = "as all commands")]
 pub fn run(host: &Host, arguments: &DoctorArgs) -> Result<Exit, Failure> {
-    let terminal = console::Term::stdout();
-    let size = terminal.is_term().then(|| terminal.size());
-    let surroundings = Surroundings {
-        environment: host.environment.clone(),
-        home: host.settings.home.clone(),
-        program: host.program.clone(),
-        terminal: size.map(|(rows, columns)| (usize::from(columns), usize::from(rows))),
-    };
-    let findings = host.runtime.block_on(doctor::examine(&surroundings));
+    let findings = host.runtime.block_on(doctor::examine(&surroundings(host)));
     let ok = doctor::is_ok(&findings);
     if arguments.json {
         host.ui.line(&to_json(ok, &findings));
@@ -25,6 +17,28 @@ pub fn run(host: &Host, arguments: &DoctorArgs) -> Result<Exit, Failure> {
         host.ui.data(&render(host, ok, &findings));
     }
     Ok(if ok { Exit::Done } else { Exit::NotYet })
+}
+
+/// Nothing of a course goes without git: where it is missing, that is said before anything else can fail by it.
+pub fn require_git(host: &Host) -> Result<(), Failure> {
+    let finding = host.runtime.block_on(doctor::git(&surroundings(host)));
+    if finding.state != State::Missing {
+        return Ok(());
+    }
+    Err(Failure::new(format!("git {} is needed to go on", finding.needed))
+        .caused_by(format!("git: {}", finding.found))
+        .hint(format!("{}; `tutorial doctor` checks it", finding.remedy)))
+}
+
+fn surroundings(host: &Host) -> Surroundings {
+    let terminal = console::Term::stdout();
+    let size = terminal.is_term().then(|| terminal.size());
+    Surroundings {
+        environment: host.environment.clone(),
+        home: host.settings.home.clone(),
+        program: host.program.clone(),
+        terminal: size.map(|(rows, columns)| (usize::from(columns), usize::from(rows))),
+    }
 }
 
 /// The documented form of `doctor --json`.

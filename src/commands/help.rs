@@ -1,5 +1,6 @@
 //! `tutorial hint`, `solve`, `run`: help with a step.
 
+use super::confirmed;
 use crate::args::{SolveArgs, WorkspaceArgs};
 use crate::error::{Exit, Failure};
 use crate::session::autoplay::Transcript;
@@ -17,7 +18,7 @@ pub fn solve(host: &Host, arguments: &SolveArgs) -> Result<Exit, Failure> {
     if arguments.show {
         return Ok(Exit::Done);
     }
-    if host.ui.is_interactive() && !arguments.yes && !host.ui.confirm("Apply it?", true)? {
+    if host.ui.is_interactive() && !arguments.yes && !confirmed(host, "Apply it?")? {
         return Ok(Exit::NotYet);
     }
     session.solve(&mut Transcript::new(&host.ui))?;

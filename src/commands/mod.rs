@@ -1,5 +1,6 @@
 //! One file per command; this one parses and dispatches.
 
+mod answer;
 mod author;
 mod choose;
 mod cluster;
@@ -8,10 +9,12 @@ mod completions;
 mod doctor;
 mod env;
 mod help;
+mod history;
 mod list;
 mod moves;
 mod open;
 mod remove;
+mod report;
 mod reset;
 mod shell;
 mod start;
@@ -22,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, AuthorCommand, Command};
 use crate::error::{Exit, Failure};
 use crate::session::Host;
 
@@ -73,6 +76,9 @@ fn run(host: &Host, args: Args) -> Result<Exit, Failure> {
         host.ui.data(&Args::command().render_help().to_string());
         return Ok(Exit::Done);
     };
+    if works_with_git(&command) {
+        doctor::require_git(host)?;
+    }
     match command {
         Command::Start(arguments) => start::run(host, &arguments),
         Command::Verify(arguments) => verify::run(host, &arguments),
@@ -84,8 +90,11 @@ fn run(host: &Host, args: Args) -> Result<Exit, Failure> {
         Command::Hint(arguments) => help::hint(host, &arguments),
         Command::Solve(arguments) => help::solve(host, &arguments),
         Command::Run(arguments) => help::run(host, &arguments),
+        Command::Answer(arguments) => answer::run(host, &arguments),
         Command::Reset(arguments) => reset::reset(host, &arguments),
         Command::Undo(arguments) => reset::undo(host, &arguments),
+        Command::History(arguments) => history::run(host, &arguments),
+        Command::Report(arguments) => report::run(host, &arguments),
         Command::Shell(arguments) => shell::run(host, &arguments),
         Command::Env(arguments) => env::run(host, &arguments),
         Command::Open(arguments) => open::run(host, &arguments),
@@ -96,5 +105,33 @@ fn run(host: &Host, args: Args) -> Result<Exit, Failure> {
         Command::Remove(arguments) => remove::remove(host, &arguments),
         Command::Author(arguments) => author::run(host, &arguments),
         Command::Completions(arguments) => Ok(completions::run(host, &arguments)),
+    }
+}
+
+/// Asks before something is done for the learner. Ctrl-C is an answer too, and what it leaves is said.
+fn confirmed(host: &Host, question: &str) -> Result<bool, Failure> {
+    let _words = host.interruptions.last_words("interrupted; nothing was changed");
+    // The signal of a Ctrl-C arrives behind the prompt's answer and ends the process, with these words.
+    host.ui.confirm(question, true).map_err(|cancelled| {
+        std::thread::sleep(SIGNAL_TIME_MAX);
+        cancelled.into()
+    })
+}
+
+/// How long the signal of a Ctrl-C that a prompt has seen may take to arrive.
+const SIGNAL_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Whether a command acts on the learner's repository, or looks at it.
+fn works_with_git(command: &Command) -> bool {
+    match command {
+        Command::Start(_)
+        | Command::Verify(_)
+        | Command::Next(_)
+        | Command::Goto(_)
+        | Command::Skip(_)
+        | Command::Solve(_)
+        | Command::Run(_) => true,
+        Command::Author(arguments) => matches!(arguments.command, AuthorCommand::Test(_)),
+        _ => false,
     }
 }

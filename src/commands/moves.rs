@@ -1,5 +1,6 @@
 //! `tutorial next`, `back`, `goto`, `skip`: moves through the course.
 
+use super::confirmed;
 use crate::args::{GotoArgs, WorkspaceArgs};
 use crate::error::{Exit, Failure};
 use crate::session::autoplay::Transcript;
@@ -23,7 +24,7 @@ pub fn goto(host: &Host, arguments: &GotoArgs) -> Result<Exit, Failure> {
     let mut session = Session::open(host, &arguments.workspace)?;
     let target = state::find(&session.course, &arguments.step)?.id().to_owned();
     let question = format!("Bring git and the sandbox to the start of `{target}`? `tutorial undo` takes it back.");
-    if host.ui.is_interactive() && !arguments.yes && !host.ui.confirm(&question, true)? {
+    if host.ui.is_interactive() && !arguments.yes && !confirmed(host, &question)? {
         return Ok(Exit::NotYet);
     }
     session.goto(&target, &mut Transcript::new(&host.ui))?;

@@ -13,6 +13,8 @@ struct Status<'s> {
     sandbox: &'s str,
     done: usize,
     total: usize,
+    /// Where the learner is, whatever the state of that step.
+    current: &'s str,
     lessons: Vec<LessonStatus<'s>>,
 }
 
@@ -56,5 +58,12 @@ fn status<'s>(session: &'s Session<'_>) -> Status<'s> {
             })
             .collect(),
     });
-    Status { course: &session.course.id, sandbox: &session.progress.sandbox, done, total, lessons: lessons.collect() }
+    Status {
+        course: &session.course.id,
+        sandbox: &session.progress.sandbox,
+        done,
+        total,
+        current: &session.progress.current,
+        lessons: lessons.collect(),
+    }
 }

@@ -19,10 +19,7 @@ pub fn run(host: &Host, arguments: &VerifyArgs) -> Result<Exit, Failure> {
     if arguments.watch {
         return watch(&mut session, &id, arguments.explain);
     }
-    let line = host.ui.progress("checking");
-    let report = session.verify(Some(&id), Patience::AsWritten);
-    line.clear();
-    let report = report?;
+    let report = session.verify(Some(&id), Patience::AsWritten)?;
     if arguments.json {
         host.ui.line(&report.to_json());
         return Ok(report.exit());
@@ -36,8 +33,10 @@ fn tell(session: &Session<'_>, report: &Report, explain: bool) {
     let style = ui.conversation_style();
     session.tell(report, explain);
     let is_current = session.progress.current == report.step;
-    if report.passed() && report.verdicts.is_empty() {
+    if report.passed() && report.verdicts.is_empty() && is_current {
         ui.say(&style.commands("There is nothing to check here: this step is for reading. `tutorial next` goes on."));
+    } else if report.passed() && report.verdicts.is_empty() {
+        ui.say(&format!("There is nothing to check in step `{}`: it is for reading.", report.step));
     } else if report.passed() && is_current {
         session.tell_debrief();
         let next = match state::after(&session.course, &report.step) {

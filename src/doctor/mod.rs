@@ -106,6 +106,11 @@ pub async fn is_werf_usable(environment: &BTreeMap<String, String>, program: &Pa
     tools::is_werf_usable(&surroundings).await.unwrap_or(false)
 }
 
+/// Looks at git alone, the one program that nothing goes without.
+pub async fn git(surroundings: &Surroundings) -> Finding {
+    tools::git(surroundings).await
+}
+
 /// Whether the embedded sandbox can be used.
 pub fn is_ok(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.state != State::Missing)

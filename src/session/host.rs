@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::scripts::Scene;
+use crate::error::{Exit, Failure};
 use crate::settings::Settings;
 use crate::ui::{Interruptions, Ui};
 use crate::workspace::environment;
@@ -62,6 +63,11 @@ impl Host {
     /// Where scripts of a lesson run, and what they see.
     pub fn scene<'a>(&'a self, directory: &'a Path, added: &'a [(String, String)]) -> Scene<'a> {
         Scene { directory, inherited: &self.environment, added, interruptions: Some(&self.interruptions) }
+    }
+
+    /// Ends what the session does where the learner pressed Ctrl-C and the session goes on.
+    pub fn stop_if_interrupted(&self) -> Result<(), Failure> {
+        if self.interruptions.was_caught() { Err(Failure::new("").exit(Exit::Interrupted)) } else { Ok(()) }
     }
 
     /// Seconds since 1970.

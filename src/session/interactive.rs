@@ -1,16 +1,22 @@
 //! The session at a terminal: shows the step, offers what can be done, does it, until the learner leaves.
 
+use std::time::Duration;
+
 use super::autoplay::Transcript;
 use super::menu::{self, Action, Situation};
 use super::moves::Advance;
 use super::solution::Deed;
 use super::state;
 use super::verify::{Patience, Report};
-use super::{Session, show, solution};
-use crate::course::model::{Part, Script};
+use super::{MOVED_ON, Session, history, show, solution};
+use crate::course::model::{Hint, Part, Script};
 use crate::error::{Exit, Failure};
 use crate::ui::Choice;
 use crate::workspace::lock::SessionLock;
+use crate::workspace::progress::UndoPoint;
+
+/// How long the signal of a Ctrl-C that a prompt has seen may take to arrive.
+const SIGNAL_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Whether the learner stays.
 enum Then {
@@ -43,7 +49,7 @@ impl Session<'_> {
                     Then::Leave => return Ok(()),
                     Then::Show => continue 'steps,
                     Then::Stay if self.progress.current != shown => {
-                        self.host.ui.say("You moved on in another terminal.");
+                        self.tell_moved_on();
                         continue 'steps;
                     }
                     Then::Stay => {}
@@ -93,6 +99,7 @@ impl Session<'_> {
             hints_shown: record.hints.len(),
             hints: step.hints.len(),
             has_solution: !solution::deeds(step).is_empty(),
+            can_undo: !self.progress.undo.is_empty(),
             is_first: place.number == 1,
             is_last: place.number == place.steps,
         })
@@ -105,15 +112,54 @@ impl Session<'_> {
             .map(|action| Choice { label: menu::label(action, situation), value: action })
             .collect();
         let Some(action) = self.host.ui.choose(menu::prompt(situation), &choices)? else { return Ok(Then::Stay) };
-        match self.act(action) {
+        let shown = self.progress.current.clone();
+        let undone = self.progress.undo.last().cloned();
+        // What is chosen is meant for the step that is shown, which another terminal may have left since.
+        let outcome = self.lock_at(&shown, "the menu").map(drop);
+        let catching = self.host.interruptions.catch();
+        let outcome = match action {
+            Action::Quit => self.act(action),
+            _ => outcome.and_then(|()| self.act(action)),
+        };
+        match outcome {
             Ok(then) => Ok(then),
+            Err(failure) if failure.exit == Exit::Interrupted => {
+                // The signal is on its way; it must find us still willing to go on.
+                let interrupted =
+                    async { tokio::time::timeout(SIGNAL_TIME_MAX, self.host.interruptions.caught()).await };
+                let _ = self.host.runtime.block_on(interrupted);
+                drop(catching);
+                self.refresh();
+                self.tell_interrupted(undone.as_ref());
+                Ok(if self.progress.current == shown { Then::Stay } else { Then::Show })
+            }
+            Err(failure) if failure.message == MOVED_ON => {
+                self.tell_moved_on();
+                Ok(Then::Show)
+            }
             // What went wrong is told; the session goes on.
-            Err(failure) if failure.exit != Exit::Interrupted => {
+            Err(failure) => {
                 self.host.ui.failure(&failure);
                 Ok(Then::Stay)
             }
-            Err(failure) => Err(failure),
         }
+    }
+
+    fn tell_moved_on(&self) {
+        self.host.ui.say("You moved on in another terminal.");
+    }
+
+    /// Says where an action was interrupted, and what takes back what it did; `before` is what could be taken back
+    /// before it.
+    fn tell_interrupted(&self, before: Option<&UndoPoint>) {
+        let ui = &self.host.ui;
+        // Behind a question the line is still open.
+        ui.say_as_is("");
+        let mut text = format!("Interrupted at step `{}`.", self.progress.current);
+        if self.progress.undo.last() != before {
+            text.push_str(" `tutorial undo` takes it back.");
+        }
+        ui.say(&ui.conversation_style().commands(&text));
     }
 
     fn act(&mut self, action: Action) -> Result<Then, Failure> {
@@ -122,8 +168,13 @@ impl Session<'_> {
             Action::AnswerQuiz => self.ask_quizzes()?,
             Action::Shell => {
                 self.host.ui.say("Type `exit` to come back here; the step is checked then.");
+                let shown = self.progress.current.clone();
                 self.shell()?;
                 self.refresh();
+                if self.progress.current != shown {
+                    // `tutorial next` in the shell: the new step has not been read yet, so nothing is to be checked.
+                    return Ok(Then::Show);
+                }
                 self.check(Patience::Once)?;
             }
             Action::Run => {
@@ -132,7 +183,20 @@ impl Session<'_> {
             }
             Action::Copy => self.copy()?,
             Action::Check => self.check(Patience::AsWritten)?,
+            Action::Hint if self.situation()?.has_shown_hints() => self.hints_again()?,
             Action::Hint => self.hint()?,
+            Action::Reset => {
+                let id = self.progress.current.clone();
+                if self.host.ui.confirm(&format!("Put git and the sandbox back to the start of `{id}`?"), false)? {
+                    self.reset_to(&id, &format!("the reset of step {id}"))?;
+                    return Ok(Then::Show);
+                }
+            }
+            Action::Undo => {
+                let point = self.undo()?;
+                self.host.ui.say(&format!("Taken back: {}.", point.what));
+                return Ok(Then::Show);
+            }
             Action::Solve => {
                 self.show_solution()?;
                 if self.host.ui.confirm("Apply it?", true)? {
@@ -182,10 +246,7 @@ impl Session<'_> {
         if self.place()?.step.checks.is_empty() {
             return Ok(());
         }
-        let line = self.host.ui.progress("checking");
-        let report = self.verify(None, patience);
-        line.clear();
-        let report = report?;
+        let report = self.verify(None, patience)?;
         self.tell(&report, false);
         if report.passed() {
             self.tell_debrief();
@@ -226,6 +287,7 @@ impl Session<'_> {
                 Deed::Write(file) => {
                     let file = self.variables().substitute_file(&file);
                     self.write_file(&file)?;
+                    self.note(history::Deed::Wrote, &file.path);
                     self.host.ui.say(&format!("wrote {}", file.path));
                 }
             }
@@ -239,6 +301,7 @@ impl Session<'_> {
         for line in self.variables().substitute(&script.text).trim_end().lines() {
             self.host.ui.say_as_is(&format!("{} {line}", style.accent("$")));
         }
+        self.note(history::Deed::Ran, &self.variables().substitute(&script.text));
         let repository = self.workspace.repository();
         let scene = self.host.scene(&repository, environment);
         let _foreground = self.host.interruptions.foreground();
@@ -276,19 +339,35 @@ impl Session<'_> {
             Vec::new()
         };
         let _lock = self.lock("hint")?;
+        let ui = &self.host.ui;
+        let solution = if self.place()?.step.checks.is_empty() { "" } else { " `tutorial solve` shows the solution." };
         let Some(number) = show::next_hint(&hints, &failing, &self.progress.step(&id).hints) else {
-            let ui = &self.host.ui;
-            ui.say(
-                &ui.conversation_style()
-                    .commands("This step has no hint for where you are. `tutorial solve` shows the solution."),
-            );
+            let text = format!("This step has no hint for where you are.{solution}");
+            ui.say(&ui.conversation_style().commands(&text));
             return Ok(());
         };
+        self.tell_hint(&hints, number);
+        if self.progress.step(&id).hints.contains(&number) {
+            ui.say(&ui.conversation_style().commands(&format!("There are no more hints for where you are.{solution}")));
+        }
+        self.progress.step_mut(&id).hints.insert(number);
+        self.save()
+    }
+
+    /// Shows the hints that were shown before.
+    fn hints_again(&self) -> Result<(), Failure> {
+        let place = self.place()?;
+        let shown = self.progress.step(place.id()).hints;
+        shown.into_iter().filter(|number| *number < place.step.hints.len()).for_each(|number| {
+            self.tell_hint(&place.step.hints, number);
+        });
+        Ok(())
+    }
+
+    fn tell_hint(&self, hints: &[Hint], number: usize) {
         let ui = &self.host.ui;
         ui.data(&format!("\n{}\n", ui.style().accent(&format!("Hint {} of {}", number + 1, hints.len()))));
         ui.data(&self.render(&hints[number].content));
-        self.progress.step_mut(&id).hints.insert(number);
-        self.save()
     }
 
     /// Shows the step's solution.

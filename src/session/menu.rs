@@ -12,6 +12,8 @@ pub enum Action {
     Hint,
     Solve,
     Skip,
+    Reset,
+    Undo,
     Back,
     ShowAgain,
     Quit,
@@ -33,8 +35,17 @@ pub struct Situation {
     pub hints_shown: usize,
     pub hints: usize,
     pub has_solution: bool,
+    /// Something was done for the learner that can be taken back.
+    pub can_undo: bool,
     pub is_first: bool,
     pub is_last: bool,
+}
+
+impl Situation {
+    /// Whether every hint has been shown, and there is one.
+    pub fn has_shown_hints(&self) -> bool {
+        self.hints > 0 && self.hints_shown >= self.hints
+    }
 }
 
 /// What is offered, the likeliest first.
@@ -55,10 +66,12 @@ pub fn menu(situation: Situation) -> Vec<Action> {
     offer(offers && (situation.has_checks || !to_run), Action::Run);
     offer(situation.copies, Action::Copy);
     offer(situation.has_checks, Action::Check);
-    offer(to_do && situation.hints_shown < situation.hints, Action::Hint);
+    offer(to_do && situation.hints > 0, Action::Hint);
     offer(to_do && situation.has_solution, Action::Solve);
     offer(to_do, Action::Skip);
     offer(!to_do, Action::Shell);
+    offer(situation.has_checks, Action::Reset);
+    offer(situation.can_undo, Action::Undo);
     offer(!situation.is_first, Action::Back);
     offer(true, Action::ShowAgain);
     offer(true, Action::Quit);
@@ -87,9 +100,14 @@ pub fn label(action: Action, situation: Situation) -> String {
         Action::Run => "Write the files and run the commands".into(),
         Action::Copy => "Copy to the clipboard".into(),
         Action::Check => "Check this step".into(),
+        Action::Hint if situation.has_shown_hints() => {
+            count(situation.hints, "Read the hint again", "Read the hints again")
+        }
         Action::Hint => format!("Hint ({} of {})", situation.hints_shown + 1, situation.hints),
         Action::Solve => "Show the solution and apply it".into(),
         Action::Skip => "Skip this step (applies the solution)".into(),
+        Action::Reset => "Put the step back to its start".into(),
+        Action::Undo => "Take back what was done for you".into(),
         Action::Back => "Go back a step".into(),
         Action::ShowAgain => "Show the step again".into(),
         Action::Quit => "Quit; your progress is kept".into(),
@@ -116,13 +134,16 @@ mod tests {
         let doing = Situation { has_checks: true, has_solution: true, commands: 2, hints: 3, ..Situation::default() };
         check(
             doing,
-            &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve, Action::Skip, Action::Back],
+            &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve, Action::Skip, Action::Reset],
         );
         check(
             Situation { commands: 0, files: 1, open_quizzes: 1, ..doing },
             &[Action::Shell, Action::Run, Action::Check],
         );
-        check(Situation { hints_shown: 3, ..doing }, &[Action::Shell, Action::Run, Action::Check, Action::Solve]);
+        let read = Situation { hints_shown: 3, can_undo: true, ..doing };
+        check(read, &[Action::Shell, Action::Run, Action::Check, Action::Hint, Action::Solve]);
+        assert_eq!(label(Action::Hint, read), "Read the hints again (3)");
+        assert!(menu(read).contains(&Action::Undo) && !menu(doing).contains(&Action::Undo));
         check(Situation { passed: true, ..doing }, &[Action::GoOn, Action::Run, Action::Check, Action::Shell]);
         check(Situation { passed: true, open_quizzes: 1, ..doing }, &[Action::AnswerQuiz, Action::GoOn]);
     }

@@ -5,6 +5,7 @@
 //! only after what is there has been kept for `undo`.
 
 pub mod autoplay;
+pub mod history;
 mod host;
 pub mod interactive;
 pub mod menu;
@@ -38,6 +39,9 @@ use crate::workspace::journal::Journal;
 use crate::workspace::lock::WriterLock;
 use crate::workspace::progress::{self, Loaded, Progress, SandboxOptions};
 use crate::workspace::{Workspace, locate};
+
+/// What is told where another terminal was quicker.
+pub const MOVED_ON: &str = "you moved on in another terminal";
 
 /// How long a command waits for another that writes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -183,6 +187,15 @@ impl<'h> Session<'h> {
         Ok(lock)
     }
 
+    /// The same for what is meant for one step: another command may have moved on meanwhile.
+    pub fn lock_at(&mut self, step: &str, purpose: &str) -> Result<WriterLock, Failure> {
+        let lock = self.lock(purpose)?;
+        if self.progress.current == step {
+            return Ok(lock);
+        }
+        Err(Failure::new(MOVED_ON).hint("`tutorial start` shows the step where you are now"))
+    }
+
     /// Reads the progress anew, if it is there and whole.
     pub fn refresh(&mut self) {
         if let Some(progress) = progress::peek(self.workspace.root()) {
@@ -234,7 +247,7 @@ impl<'h> Session<'h> {
 
     /// What the session's shells and scripts get beside the learner's own environment.
     pub fn environment(&mut self) -> Vec<(String, String)> {
-        let git = *self.git.get_or_insert_with(|| git_facts(self.host));
+        let git = self.git.get_or_insert_with(|| git_facts(self.host)).clone();
         let connection = self.sandbox.known();
         let variables = self.variables();
         let variables = variables.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -245,7 +258,7 @@ impl<'h> Session<'h> {
             project: &self.course.sandbox.project,
             variables: &variables,
             inherited: &self.host.environment,
-            git,
+            git: &git,
         })
     }
 
@@ -261,6 +274,7 @@ impl<'h> Session<'h> {
     pub fn ready(&mut self) -> Result<(), Failure> {
         let first = !self.sandbox.is_ready();
         self.sandbox.ready(self.host)?;
+        self.tell_damage();
         if first && Journal::read(&self.workspace).is_some() {
             let _lock = self.lock("finishing a restore")?;
             self.finish_restore()?;
@@ -302,6 +316,22 @@ fn bind(
     Ok(true)
 }
 
+impl Session<'_> {
+    /// Tells once that the sandbox had to leave something out when it came up.
+    fn tell_damage(&self) {
+        let note = self.workspace.cluster().join("damaged");
+        let Ok(kept) = std::fs::read_to_string(&note) else { return };
+        if std::fs::remove_file(&note).is_err() {
+            return;
+        }
+        let style = self.host.ui.conversation_style();
+        let warning = style.warning("warning:");
+        self.host.ui.say(&format!("{warning} the sandbox's data was damaged; what could be read was kept"));
+        let rest = format!("  the damaged file is kept as {}; `tutorial reset` restores this step", kept.trim());
+        self.host.ui.say(&style.commands(&rest));
+    }
+}
+
 /// The workspace that a command means.
 pub fn find_workspace(host: &Host, arguments: &WorkspaceArgs) -> Result<Workspace, Failure> {
     Ok(locate::locate(locate::Search {
@@ -317,6 +347,15 @@ fn load_progress(host: &Host, workspace: &Workspace) -> Result<Option<Progress>,
     match progress::load(workspace.root(), Host::now())? {
         Loaded::Absent => Ok(None),
         Loaded::Read(progress) => Ok(Some(progress)),
+        Loaded::Lost { rebuilt } => {
+            let warning = host.ui.conversation_style().warning("warning:");
+            host.ui.say(&format!("{warning} the progress file in {} was gone", workspace.directory().display()));
+            host.ui.say(&format!(
+                "  it was rebuilt from the last snapshot: you are at step `{}`; your repository is as it was",
+                rebuilt.current
+            ));
+            Ok(Some(rebuilt))
+        }
         Loaded::Damaged { kept_as, rebuilt } => {
             let style = host.ui.conversation_style();
             let found = match &rebuilt {
@@ -337,7 +376,10 @@ fn load_progress(host: &Host, workspace: &Workspace) -> Result<Option<Progress>,
 pub fn load_course(host: &Host, reference: &CourseReference) -> Result<Course, Failure> {
     course::load_in(reference, host.settings.language.as_deref()).map_err(|diagnostics| {
         host.ui.say_as_is(diagnostics.render(host.ui.conversation_style().is_enabled()).trim_end());
-        let unknown = matches!(reference, CourseReference::BuiltIn(id) if !course::built_in().contains(id));
+        let unknown = match reference {
+            CourseReference::BuiltIn(id) => !course::built_in().contains(id),
+            CourseReference::Directory(path) => !path.exists(),
+        };
         Failure::new("").exit(if unknown { Exit::Usage } else { Exit::Broken })
     })
 }
@@ -362,9 +404,7 @@ fn source_of(course: &Course) -> String {
 fn git_facts(host: &Host) -> GitFacts {
     let mut command = std::process::Command::new("git");
     command.env_clear().envs(&host.environment).current_dir("/");
-    command.args(["config", "--get-regexp", r"^(user\.name|user\.email|init\.defaultbranch)$"]);
-    let Ok(output) = command.stdin(std::process::Stdio::null()).output() else { return GitFacts::default() };
-    let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
-    let has = |key: &str| text.lines().any(|line| line.split(' ').next() == Some(key));
-    GitFacts { has_name: has("user.name"), has_email: has("user.email"), has_default_branch: has("init.defaultbranch") }
+    command.args(["config", "--list"]);
+    let Ok(output) = command.stdin(std::process::Stdio::null()).output() else { return GitFacts::of("") };
+    GitFacts::of(&String::from_utf8_lossy(&output.stdout))
 }

@@ -3,7 +3,7 @@
 use super::snapshots::of_step;
 use super::solution::Deed;
 use super::verify::{Patience, Report};
-use super::{Host, Session, state};
+use super::{Host, MOVED_ON, Session, state};
 use crate::error::{Exit, Failure};
 use crate::workspace::progress::{Outcome, Progress};
 use crate::workspace::snapshot::SnapshotStore;
@@ -35,8 +35,9 @@ impl Session<'_> {
         let Some(next) = state::after(&self.course, &self.progress.current).map(|place| place.id().to_owned()) else {
             return self.advance_from_last();
         };
+        let from = self.progress.current.clone();
         if state::may_walk_on(&self.course, &self.progress) {
-            let _lock = self.lock("next")?;
+            let _lock = self.lock_at(&from, "next")?;
             self.progress.current = next;
             self.save()?;
             return Ok(Advance::Entered);
@@ -44,6 +45,9 @@ impl Session<'_> {
         let report = self.verify(None, Patience::AsWritten)?;
         if !report.passed() {
             return Ok(Advance::NotYet(report));
+        }
+        if self.progress.current != from {
+            return Err(Failure::new(MOVED_ON).hint("`tutorial start` shows the step where you are now"));
         }
         self.enter(&next)?;
         Ok(Advance::Entered)
@@ -63,7 +67,8 @@ impl Session<'_> {
     /// Makes a step the current one, on the state that is there.
     pub fn enter(&mut self, id: &str) -> Result<(), Failure> {
         self.ready()?;
-        let _lock = self.lock("next")?;
+        let from = self.progress.current.clone();
+        let _lock = self.lock_at(&from, "next")?;
         self.clean_up();
         id.clone_into(&mut self.progress.current);
         let record = self.progress.step_mut(id);
@@ -74,7 +79,8 @@ impl Session<'_> {
 
     /// Back to the step before, to read; git and cluster stay as they are.
     pub fn back(&mut self) -> Result<(), Failure> {
-        let _lock = self.lock("back")?;
+        let from = self.progress.current.clone();
+        let _lock = self.lock_at(&from, "back")?;
         let Some(before) = state::before(&self.course, &self.progress.current).map(|place| place.id().to_owned())
         else {
             return Err(Failure::new("this is the first step"));
@@ -87,8 +93,10 @@ impl Session<'_> {
     pub fn solve(&mut self, narrator: &mut dyn Narrator) -> Result<(), Failure> {
         self.prepare()?;
         let id = self.progress.current.clone();
-        let _lock = self.lock("solve")?;
+        let _lock = self.lock_at(&id, "solve")?;
         self.keep_for_undo(&format!("the solution of step {id}"))?;
+        let words = format!("interrupted in the solution of step `{id}`; `tutorial undo` takes it back");
+        let _words = self.host.interruptions.last_words(words);
         self.apply(&id, narrator)?;
         self.progress.step_mut(&id).solved = true;
         self.save()
@@ -99,9 +107,13 @@ impl Session<'_> {
         self.prepare()?;
         let id = self.progress.current.clone();
         {
-            let _lock = self.lock("skip")?;
+            let _lock = self.lock_at(&id, "skip")?;
             self.keep_for_undo(&format!("the skip of step {id}"))?;
         }
+        let words = format!(
+            "interrupted at step `{id}`; `tutorial undo` takes it back, `tutorial skip` does it from the step's start"
+        );
+        let _words = self.host.interruptions.last_words(words);
         self.play_current(narrator)?;
         match state::after(&self.course, &id).map(|place| place.id().to_owned()) {
             Some(next) => self.enter(&next).map(|()| Advance::Entered),
@@ -134,6 +146,11 @@ impl Session<'_> {
 
     fn play_until(&mut self, target: &str, narrator: &mut dyn Narrator) -> Result<(), Failure> {
         while self.progress.current != target {
+            let words = format!(
+                "interrupted at step `{}`; `tutorial undo` takes it back, `tutorial goto {target}` goes on",
+                self.progress.current
+            );
+            let _words = self.host.interruptions.last_words(words);
             self.play_current(narrator)?;
             let next = state::after(&self.course, &self.progress.current).map(|place| place.id().to_owned());
             let next = next.ok_or_else(|| Failure::new(format!("step `{target}` was not reached")))?;
@@ -171,7 +188,10 @@ impl Session<'_> {
             // Whether its commands were run, nobody knows; what is there is no worse for running them.
             let _lock = self.lock("skip")?;
             self.apply(&id, narrator)?;
-        } else if !self.observe(&id, Patience::Once)?.passed() {
+        } else if self.observe(&id, Patience::Once)?.passed() {
+            // The learner's own work: that they did not ask for it to be checked makes it no less done.
+            return self.leave_as_done(&id);
+        } else {
             self.solve_from_start(&id, narrator)?;
         }
         self.leave_by_solution(&id)
@@ -195,6 +215,14 @@ impl Session<'_> {
         Err(Failure::new(format!("the solution of step `{id}` does not pass its check `{failed}`"))
             .hint(format!("`tutorial verify --step {id}` says more; `tutorial undo` brings back what you had"))
             .exit(Exit::Broken))
+    }
+
+    /// Keeps that a step passes as the learner left it, with the values that it saves.
+    fn leave_as_done(&mut self, id: &str) -> Result<(), Failure> {
+        let _lock = self.lock_at(id, "skip")?;
+        self.keep_variables(id)?;
+        state::pass(&mut self.progress, id, Host::now());
+        self.save()
     }
 
     /// Keeps that a step was left by its solution, with the values that it saves.

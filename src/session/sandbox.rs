@@ -14,7 +14,7 @@ use crate::cluster::existing::ExistingSpec;
 use crate::cluster::kind::KindSpec;
 use crate::cluster::{Cluster, ClusterSpec, Connection, Status};
 use crate::course::model::Course;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::workspace::Workspace;
 use crate::workspace::progress::Progress;
 
@@ -101,6 +101,10 @@ impl Sandbox {
             let waited = host.runtime.block_on(async { tokio::time::timeout(LOOK, &mut provisioning).await });
             match (waited, &line) {
                 (Ok(outcome), _) => break outcome,
+                (Err(_), _) if host.interruptions.was_caught() => {
+                    self.provisioning = Some(provisioning);
+                    return Err(Failure::new("").exit(Exit::Interrupted));
+                }
                 (Err(_), Some(line)) => line.set(&self.phase_now()),
                 (Err(_), None) => {}
             }

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::verify::Patience;
+use super::verify::{Patience, Report};
 use super::{Host, Session, state};
 use crate::args::WorkspaceArgs;
 use crate::error::Failure;
@@ -42,8 +42,18 @@ fn asked_file(workspace: &Workspace) -> PathBuf {
     workspace.directory().join("shell").join("asked")
 }
 
+/// The last request that was answered: the prompt waits for its own, a little while.
+fn answered_file(workspace: &Workspace) -> PathBuf {
+    workspace.directory().join("shell").join("answered")
+}
+
+/// What the prompt says once, above itself.
+fn notice_file(workspace: &Workspace) -> PathBuf {
+    workspace.directory().join("shell").join("notice")
+}
+
 /// How soon the end of a command is noticed.
-const PROMPT_PERIOD: Duration = Duration::from_millis(100);
+const PROMPT_PERIOD: Duration = Duration::from_millis(15);
 
 impl Session<'_> {
     /// Opens the learner's shell in the repository and returns when it ends.
@@ -52,6 +62,7 @@ impl Session<'_> {
         let program =
             self.host.environment.get("SHELL").filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str);
         self.write_prompt();
+        let _ = std::fs::remove_file(notice_file(&self.workspace));
         let arguments = write_startup(&self.workspace, Kind::of(program), &environment, &self.host.environment)?;
         let repository = self.workspace.repository();
         let scene = self.host.scene(&repository, &environment);
@@ -91,15 +102,15 @@ impl Session<'_> {
     }
 }
 
-/// While a shell is open: after each of its commands the step's checks are looked at once, so that the next prompt
-/// shows whether they pass.
+/// While a shell is open: after each of its commands the step's checks are looked at once, so that the prompt shows
+/// whether they pass, and says so when they do for the first time.
 fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
     // The terminal is the shell's: whoever else drew on it, a line of progress even, would wipe out its prompt.
     let Ok(silent) = host.apart(host.settings.home.clone()) else { return };
     let Ok(mut session) = Session::open(&silent, &WorkspaceArgs { dir: Some(root.to_owned()) }) else { return };
     let asked = asked_file(&session.workspace);
     let changed = || asked.metadata().and_then(|metadata| metadata.modified()).ok();
-    let mut seen = changed();
+    let (mut seen, mut told) = (None, None);
     while !is_over.load(Ordering::Relaxed) {
         std::thread::sleep(PROMPT_PERIOD);
         let now = changed();
@@ -107,13 +118,26 @@ fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
             continue;
         }
         seen = now;
+        let request = std::fs::read_to_string(&asked).unwrap_or_default();
         session.refresh();
         let id = session.progress.current.clone();
         let has_checks = session.place().is_ok_and(|place| !place.step.checks.is_empty());
         if let Ok(report) = session.observe(&id, Patience::Once) {
-            session.write_prompt_with(has_checks && report.passed());
+            let passes = has_checks && report.passed();
+            session.write_prompt_with(passes);
+            if passes && !session.progress.step(&id).settled && told.as_ref() != Some(&id) {
+                let _ = files::write_atomically(&notice_file(&session.workspace), notice(&report).as_bytes());
+                told = Some(id);
+            }
         }
+        let _ = files::write_atomically(&answered_file(&session.workspace), request.as_bytes());
     }
+}
+
+/// What is said when a step passes for the first time.
+fn notice(report: &Report) -> String {
+    let names: Vec<&str> = report.verdicts.iter().map(|verdict| verdict.name.as_str()).collect();
+    format!("✓ This step passes: {}. `tutorial next` goes on, `exit` leaves this shell.\n", names.join("; "))
 }
 
 struct Arguments {
@@ -143,16 +167,14 @@ fn write_startup(
         Ok(file.display().to_string())
     };
     let asked = asked_file(workspace).display().to_string();
-    let read_prompt = format!(
-        "_tutorial_at=; read -r _tutorial_at 2>/dev/null < {}; : 2>/dev/null > {}",
-        quote(&prompt),
-        quote(&asked)
-    );
+    let answered = answered_file(workspace).display().to_string();
+    let notice = notice_file(workspace).display().to_string();
+    let read_prompt = read_prompt(&quote(&prompt), &quote(&asked), &quote(&answered), &quote(&notice));
     Ok(match kind {
         Kind::Bash => {
             let text = format!(
                 "[ -f ~/.bashrc ] && . ~/.bashrc\n{}{path}\
-                 _tutorial_prompt() {{ local status=$?; {read_prompt}; return $status; }}\n\
+                 _tutorial_prompt() {{\n  local status=$?\n{read_prompt}  return $status\n}}\n\
                  PROMPT_COMMAND=\"_tutorial_prompt${{PROMPT_COMMAND:+; $PROMPT_COMMAND}}\"\n\
                  PS1='\\[\\e[1;36m\\](tutorial ${{_tutorial_at}})\\[\\e[0m\\] '\"${{PS1:-\\\\$ }}\"\n",
                 exports("\n")
@@ -169,7 +191,7 @@ fn write_startup(
             };
             let text = format!(
                 "{given}\n{}{}{path}setopt prompt_subst\n\
-                 _tutorial_prompt() {{ {read_prompt} }}\nprecmd_functions+=(_tutorial_prompt)\n\
+                 _tutorial_prompt() {{\n{read_prompt}}}\nprecmd_functions+=(_tutorial_prompt)\n\
                  PROMPT='%B%F{{cyan}}(tutorial ${{_tutorial_at}})%f%b '\"$PROMPT\"\n",
                 theirs(".zshrc"),
                 exports("\n")
@@ -180,11 +202,12 @@ fn write_startup(
         Kind::Fish => {
             let text = format!(
                 "set -gx PATH {} $PATH\nif functions -q fish_prompt\n  functions -c fish_prompt _tutorial_fish_prompt\n\
-                 else\n  function _tutorial_fish_prompt; echo -n '> '; end\nend\nfunction fish_prompt\n  set_color -o cyan; echo -n '(tutorial '(cat {})') '; set_color normal\n  \
-                 true > {}\n  _tutorial_fish_prompt\nend\n",
+                 else\n  function _tutorial_fish_prompt; echo -n '> '; end\nend\nset -g _tutorial_n 0\nfunction fish_prompt\n\
+                 {}  set_color -o cyan; echo -n '(tutorial '(cat {})') '; set_color normal\n  \
+                 _tutorial_fish_prompt\nend\n",
                 fish_quote(&bin),
+                fish_await(&fish_quote(&asked), &fish_quote(&answered), &fish_quote(&notice)),
                 fish_quote(&prompt),
-                fish_quote(&asked)
             );
             let file = write("config.fish", &text)?;
             Arguments {
@@ -198,6 +221,29 @@ fn write_startup(
             Arguments { words: vec!["-i".into()], variables: vec![("ENV".into(), file)] }
         }
     })
+}
+
+/// The prompt's part for bash and zsh: asks for a verdict, waits for it at most 0.3 s, says what there is to say once,
+/// and reads what the prompt shows. Paths are quoted. Only waiting costs a process.
+fn read_prompt(prompt: &str, asked: &str, answered: &str, notice: &str) -> String {
+    format!(
+        "  local line tries=0\n\
+         \x20 _tutorial_n=$((_tutorial_n + 1))\n\
+         \x20 echo \"$$.$_tutorial_n\" 2>/dev/null > {asked}\n\
+         \x20 while line=; read -r line 2>/dev/null < {answered}; \
+         [ \"$line\" != \"$$.$_tutorial_n\" ] && [ $tries -lt 10 ]; do sleep 0.03; tries=$((tries + 1)); done\n\
+         \x20 if [ -s {notice} ]; then while read -r line; do printf '%s\\n' \"$line\"; done < {notice}; : > {notice}; fi\n\
+         \x20 _tutorial_at=; read -r _tutorial_at 2>/dev/null < {prompt}\n"
+    )
+}
+
+/// The same for fish.
+fn fish_await(asked: &str, answered: &str, notice: &str) -> String {
+    format!(
+        "  set _tutorial_n (math $_tutorial_n + 1)\n  echo \"$fish_pid.$_tutorial_n\" > {asked}\n\
+         \x20 for try in (seq 10)\n    test \"$(cat {answered} 2>/dev/null)\" = \"$fish_pid.$_tutorial_n\"; and break\n\
+         \x20   sleep 0.03\n  end\n  if test -s {notice}; cat {notice}; true > {notice}; end\n"
+    )
 }
 
 fn fish_quote(word: &str) -> String {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::state::{self, Place, StepState};
 use super::{Session, solution};
-use crate::course::model::{Hint, Quiz};
+use crate::course::model::{Hint, Quiz, Step};
 use crate::course::{self, Variables};
 use crate::markdown::{Block, Inline};
 use crate::ui::{Style, Ui, hang};
@@ -30,11 +30,9 @@ impl Session<'_> {
 
     /// The step's questions, for where nobody can be asked.
     pub fn quiz_text(&self) -> String {
-        let Some(place) = state::place(&self.course, &self.progress.current) else { return String::new() };
-        let variables = self.variables();
         let ui = &self.host.ui;
         let mut text = String::new();
-        for quiz in place.step.quizzes().map(|quiz| variables.substitute_quiz(quiz)) {
+        for quiz in self.quizzes() {
             let _ = write!(text, "\n{}\n", question(&quiz, ui));
             text.push_str(&lettered(&quiz, ui));
         }
@@ -61,8 +59,11 @@ impl Session<'_> {
         let Some(place) = state::place(&self.course, &self.progress.current) else { return String::new() };
         let step = place.step;
         let mut calls: Vec<(&str, &str)> = Vec::new();
-        if !solution::offered(step).is_empty() {
-            calls.push(("tutorial run", "writes the files and runs the commands above"));
+        if step.quizzes().next().is_some() {
+            calls.push(("tutorial answer", "answers the question, by its letter: `tutorial answer a`"));
+        }
+        if let Some(does) = what_run_does(step) {
+            calls.push(("tutorial run", does));
         }
         if !step.checks.is_empty() {
             calls.push(("tutorial verify", "checks this step"));
@@ -70,13 +71,15 @@ impl Session<'_> {
         if !step.hints.is_empty() {
             calls.push(("tutorial hint", "gives a hint"));
         }
-        if step.solution.is_some() || step.has_implied_solution() {
+        if !step.checks.is_empty() && (step.solution.is_some() || step.has_implied_solution()) {
             calls.push(("tutorial solve", "shows the solution and applies it"));
         }
         if place.number < place.steps {
             calls.push(("tutorial next", "goes on"));
         }
-        calls.push(("tutorial shell", "opens a shell that knows the sandbox"));
+        if self.host.session_directory.as_deref() != Some(self.workspace.root()) {
+            calls.push(("tutorial shell", "opens a shell that knows the sandbox"));
+        }
         let style = self.host.ui.conversation_style();
         let width = self.host.ui.width();
         let lines = calls.iter().map(|(call, does)| {
@@ -86,6 +89,21 @@ impl Session<'_> {
             if fits { line } else { format!("  {}\n    {}", style.accent(call), style.dim(does)) }
         });
         format!("{}\n{}", style.bold("What next?"), lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// What `tutorial run` does in a step, where it does something.
+fn what_run_does(step: &Step) -> Option<&'static str> {
+    let offered = solution::offered(step);
+    let files = offered.iter().filter(|deed| matches!(deed, solution::Deed::Write(_))).count();
+    match (files, offered.len() - files) {
+        (0, 0) => None,
+        (0, 1) => Some("runs the command above"),
+        (0, _) => Some("runs the commands above"),
+        (1, 0) => Some("writes the file above"),
+        (_, 0) => Some("writes the files above"),
+        (1, 1) => Some("writes the file and runs the command above"),
+        _ => Some("writes the files and runs the commands above"),
     }
 }
 
@@ -134,7 +152,12 @@ pub fn overview(session: &Session<'_>) -> String {
     let (style, width) = (session.host.ui.style(), session.host.ui.width());
     let mut text = String::new();
     let (done, total) = state::counts(&session.course, &session.progress);
-    text.push_str(&hang(&format!("{} · {done} of {total} steps done", style.bold(&session.course.title)), width, 2));
+    let skipped = match state::skipped(&session.course, &session.progress) {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    let title = style.bold(&session.course.title);
+    text.push_str(&hang(&format!("{title} · {done} of {total} steps done{skipped}"), width, 2));
     for place in state::places(&session.course) {
         if place.opens_lesson() {
             let _ = write!(text, "\n{}\n", style.accent(&place.lesson.title));

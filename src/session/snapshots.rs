@@ -1,6 +1,6 @@
 //! Git and cluster together: kept at a step's start and before every change for the learner, put back as one.
 
-use super::{Host, Session, state};
+use super::{Host, Session, history, state};
 use crate::cluster::{Cluster, ClusterError};
 use crate::error::Failure;
 use crate::workspace::WorkspaceError;
@@ -111,6 +111,7 @@ impl Session<'_> {
         progress.step_mut(id).started = false;
         progress.variables = self.variables_at(&name).unwrap_or(progress.variables);
         self.put_back(&name, progress)?;
+        self.note(history::Deed::Restored, what);
         self.prepare_locked()
     }
 
@@ -142,6 +143,7 @@ impl Session<'_> {
             SnapshotStore::of(&self.workspace).remove(&former.snapshot)?;
         }
         SnapshotStore::of(&self.workspace).remove(&point.snapshot)?;
+        self.note(history::Deed::Restored, &format!("undo of {}", point.what));
         Ok(point)
     }
 

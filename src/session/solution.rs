@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scripts::ending;
-use super::{Session, state};
+use super::{Session, history, state};
 use crate::course::model::{FileMode, FilePart, Part, Script, Step};
 use crate::error::{Exit, Failure};
 use crate::workspace::files;
@@ -114,9 +114,12 @@ impl Session<'_> {
         for deed in deeds(step) {
             match &deed {
                 Deed::Run(script) => {
-                    told(&Deed::Run(variables.substitute_script(script)));
+                    let substituted = variables.substitute_script(script);
+                    self.note(history::Deed::Solved, &substituted.text);
+                    told(&Deed::Run(substituted));
                     let scene = self.host.scene(&repository, &environment);
                     let status = scene.stream(&script.text, SCRIPT_TIME_MAX, &mut line).map_err(no_shell)?;
+                    self.host.stop_if_interrupted()?;
                     if status.is_none() {
                         let message = format!("the commands at {} were ended after 15 minutes", script.location);
                         return Err(Failure::new(message));
@@ -126,6 +129,7 @@ impl Session<'_> {
                     let file = variables.substitute_file(file);
                     told(&Deed::Write(file.clone()));
                     self.write_file(&file)?;
+                    self.note(history::Deed::Wrote, &file.path);
                 }
             }
         }

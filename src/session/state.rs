@@ -117,14 +117,22 @@ fn similarity(left: &str, right: &str) -> f32 {
     similar::TextDiff::from_chars(left, right).ratio()
 }
 
-/// What `status` says of a step.
+/// What `status` says of a step. The one where the learner is counts as current until it passes on the state that is
+/// there: after a reset it has to be done again, whatever became of it before.
 pub fn state_of(progress: &Progress, id: &str) -> StepState {
-    match progress.step(id).outcome {
+    let record = progress.step(id);
+    match record.outcome {
+        _ if progress.current == id && !record.settled => StepState::Current,
         Some(Outcome::Done) => StepState::Done,
         Some(Outcome::Skipped) => StepState::Skipped,
         None if progress.current == id => StepState::Current,
         None => StepState::Todo,
     }
+}
+
+/// How many steps were left by their solution.
+pub fn skipped(course: &Course, progress: &Progress) -> usize {
+    places(course).filter(|place| state_of(progress, place.id()) == StepState::Skipped).count()
 }
 
 /// How many steps are done, of how many.
@@ -133,9 +141,9 @@ pub fn counts(course: &Course, progress: &Progress) -> (usize, usize) {
     (done, places(course).count())
 }
 
-/// Whether no step is left to do.
+/// Whether no step is left to do, here or anywhere.
 pub fn is_complete(course: &Course, progress: &Progress) -> bool {
-    places(course).all(|place| progress.step(place.id()).outcome.is_some())
+    places(course).all(|place| matches!(state_of(progress, place.id()), StepState::Done | StepState::Skipped))
 }
 
 /// Whether the learner may walk on without passing: the next step has been begun already, and they only went
@@ -304,6 +312,10 @@ pub mod tests {
         assert!(is_complete(&course, &progress));
         pass(&mut progress, "two", 9);
         assert_eq!(counts(&course, &progress), (3, 3));
+        // Back at its start, a step that was done is to be done again; those behind it stay what they were.
+        rewind(&course, &mut progress, "two");
+        assert_eq!(states(&progress), [StepState::Done, StepState::Current, StepState::Done]);
+        assert!(!is_complete(&course, &progress));
     }
 
     #[test]

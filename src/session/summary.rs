@@ -15,7 +15,12 @@ impl Session<'_> {
         let answers: Vec<bool> = records().flat_map(|record| record.quizzes.into_values()).collect();
         let mut text = format!("\n{}\n\n", style.good(&format!("You have finished {}.", self.course.title)));
         let _ = write!(text, "  {done} of {total} steps done");
-        if solved > 0 {
+        let skipped = state::skipped(&self.course, &self.progress);
+        if skipped > 0 {
+            let _ = write!(text, ", {skipped} skipped");
+        }
+        if solved > skipped {
+            let solved = solved - skipped;
             let _ = write!(text, ", {solved} with the solution");
         }
         text.push('\n');

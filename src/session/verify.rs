@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Host, Session, state};
-use crate::checks::{self, State, Verdict};
+use crate::checks::{self, State, Verdict, Waiting};
 use crate::error::{Exit, Failure};
 use crate::ui::{Style, hang};
 
@@ -108,6 +108,12 @@ pub fn word(state: State) -> &'static str {
     }
 }
 
+/// What is awaited, how long it may take, and what was found so far.
+fn waiting_line(check: &str, waiting: Waiting<'_>) -> String {
+    let found = waiting.found.lines().next().unwrap_or_default();
+    format!("waiting for: {check} ({} s left) · {found}", waiting.left.as_secs())
+}
+
 fn field(text: &mut String, style: Style, width: usize, label: &str, value: &str) {
     if value.trim().is_empty() {
         return;
@@ -119,18 +125,9 @@ fn field(text: &mut String, style: Style, width: usize, label: &str, value: &str
 }
 
 impl Session<'_> {
-    /// Observes a step's checks, one after the other; once one fails, the others are not awaited.
+    /// Observes a step's checks, one after the other; once one fails, the others are not awaited. What is awaited
+    /// shows on a line meanwhile.
     pub fn observe(&mut self, id: &str, patience: Patience) -> Result<Report, Failure> {
-        self.observe_with(id, patience, |_| ())
-    }
-
-    /// The same; each verdict is handed over when it is there.
-    pub fn observe_with(
-        &mut self,
-        id: &str,
-        patience: Patience,
-        mut verdict_is_there: impl FnMut(&Verdict),
-    ) -> Result<Report, Failure> {
         let mut report = Report { course: self.course.id.clone(), step: id.to_owned(), verdicts: Vec::new() };
         let Some(place) = state::place(&self.course, id) else { return Ok(report) };
         let checks = place.step.checks.clone();
@@ -140,13 +137,21 @@ impl Session<'_> {
         let environment = self.ready_environment()?;
         let variables = self.variables();
         let context = self.check_context(environment);
+        let line = (patience == Patience::AsWritten).then(|| self.host.ui.progress("checking"));
+        let show = |text: &str| line.iter().for_each(|line| line.set(text));
         for check in checks {
             let mut check = variables.substitute_check(&check);
             if patience == Patience::Once || !report.passed() {
                 check.within = None;
             }
-            let verdict = self.host.runtime.block_on(checks::observe(&check, &context));
-            verdict_is_there(&verdict);
+            show(&format!("checking: {}", check.name));
+            let told = |waiting: Waiting<'_>| show(&waiting_line(&check.name, waiting));
+            let verdict = self.host.runtime.block_on(async {
+                tokio::select! {
+                    verdict = checks::observe(&check, &context, &told) => Ok(verdict),
+                    () = self.host.interruptions.caught() => Err(Failure::new("").exit(Exit::Interrupted)),
+                }
+            })?;
             report.verdicts.push(verdict);
         }
         Ok(report)
@@ -161,8 +166,10 @@ impl Session<'_> {
             // Checks read only, the commands of checks too.
             environment.insert("KUBECONFIG".into(), kubeconfig.display().to_string());
         }
+        let start = super::snapshots::of_step(&self.progress.current);
         checks::Context {
             repository: self.workspace.repository(),
+            had_repository: crate::workspace::snapshot::SnapshotStore::of(&self.workspace).has_repository(&start),
             kubeconfig,
             environment: environment.into_iter().collect(),
         }

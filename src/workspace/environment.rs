@@ -21,16 +21,48 @@ pub struct Facts<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// The learner's own environment.
     pub inherited: &'a BTreeMap<String, String>,
-    /// What git's configuration has of `user.name`, `user.email` and `init.defaultBranch`.
-    pub git: GitFacts,
+    /// What git's configuration has.
+    pub git: &'a GitFacts,
 }
 
 /// What the learner has told git already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GitFacts {
     pub has_name: bool,
     pub has_email: bool,
-    pub has_default_branch: bool,
+    /// What lessons rely on and git would do otherwise here, as a key and the value that it needs.
+    pub differing: Vec<(&'static str, &'static str)>,
+}
+
+/// What lessons rely on: the key as git prints it, the key as it is said, the value. The first is said wherever the
+/// learner's configuration does not say it; the others only where it says something else, since git's own default is
+/// what lessons expect. A signature asks for a passphrase, and a hook of the learner's knows nothing of a lesson.
+const RELIED_ON: [(&str, &str, &str); 7] = [
+    ("init.defaultbranch", "init.defaultBranch", "main"),
+    ("commit.gpgsign", "commit.gpgSign", "false"),
+    ("tag.gpgsign", "tag.gpgSign", "false"),
+    ("tag.forcesignannotated", "tag.forceSignAnnotated", "false"),
+    ("core.hookspath", "core.hooksPath", ".git/hooks"),
+    ("init.defaultrefformat", "init.defaultRefFormat", "files"),
+    ("init.defaultobjectformat", "init.defaultObjectFormat", "sha1"),
+];
+
+impl GitFacts {
+    /// What `git config --list` tells: a line for each entry, of which the last of a key holds.
+    pub fn of(listing: &str) -> Self {
+        let entries: BTreeMap<&str, &str> =
+            listing.lines().map(|line| line.split_once('=').unwrap_or((line, "true"))).collect();
+        let is_said = |key: &str| entries.get(key).is_some_and(|value| !value.is_empty());
+        let differing = RELIED_ON.into_iter().filter(|(key, said, value)| match entries.get(key) {
+            Some(found) => found != value,
+            None => *said == "init.defaultBranch",
+        });
+        Self {
+            has_name: is_said("user.name"),
+            has_email: is_said("user.email"),
+            differing: differing.map(|(_, said, value)| (said, value)).collect(),
+        }
+    }
 }
 
 /// The variables of the session, in the order of export; those of the learner's that stay are not among them.
@@ -69,26 +101,17 @@ pub fn without_session(environment: &BTreeMap<String, String>) -> BTreeMap<Strin
     let mut own = environment.clone();
     let Some(added) = own.remove(ADDED) else { return own };
     for name in added.split(' ') {
-        match (name, name.strip_prefix("GIT_CONFIG_KEY_").and_then(|number| number.parse::<usize>().ok())) {
-            // Ours is the last entry: the learner's are those before it.
-            (_, Some(0)) => {
-                own.remove("GIT_CONFIG_COUNT");
-                own.remove(name);
-            }
-            (_, Some(number)) => {
-                own.insert("GIT_CONFIG_COUNT".into(), number.to_string());
-                own.remove(name);
-            }
-            ("GIT_CONFIG_COUNT", None) => {}
-            _ => {
-                own.remove(name);
-            }
-        }
+        own.remove(name);
+    }
+    // Our entries are the last ones: the learner's are those before them.
+    let ours = added.split(' ').filter_map(|name| name.strip_prefix("GIT_CONFIG_KEY_")?.parse::<usize>().ok());
+    if let Some(first) = ours.min().filter(|first| *first > 0) {
+        own.insert("GIT_CONFIG_COUNT".into(), first.to_string());
     }
     own
 }
 
-fn git_variables(git: GitFacts, inherited: &BTreeMap<String, String>, set: &mut impl FnMut(&str, String)) {
+fn git_variables(git: &GitFacts, inherited: &BTreeMap<String, String>, set: &mut impl FnMut(&str, String)) {
     let mut identity = |suffix: &str, value: &str| {
         for who in ["GIT_AUTHOR_", "GIT_COMMITTER_"] {
             let name = format!("{who}{suffix}");
@@ -103,12 +126,14 @@ fn git_variables(git: GitFacts, inherited: &BTreeMap<String, String>, set: &mut 
     if !git.has_email {
         identity("EMAIL", "learner@example.com");
     }
-    if !git.has_default_branch {
-        // The learner's own entries keep their numbers: ours is added behind them.
-        let number = inherited.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
-        set("GIT_CONFIG_COUNT", (number + 1).to_string());
-        set(&format!("GIT_CONFIG_KEY_{number}"), "init.defaultBranch".into());
-        set(&format!("GIT_CONFIG_VALUE_{number}"), "main".into());
+    if !git.differing.is_empty() {
+        // The learner's own entries keep their numbers: ours are added behind them.
+        let first = inherited.get("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+        set("GIT_CONFIG_COUNT", (first + git.differing.len()).to_string());
+        for (number, (key, value)) in (first..).zip(&git.differing) {
+            set(&format!("GIT_CONFIG_KEY_{number}"), (*key).into());
+            set(&format!("GIT_CONFIG_VALUE_{number}"), (*value).into());
+        }
     }
 }
 
@@ -186,7 +211,7 @@ fn lossy(text: &OsStr) -> String {
 mod tests {
     use super::*;
 
-    fn variables(inherited: &[(&str, &str)], git: GitFacts) -> BTreeMap<String, String> {
+    fn variables(inherited: &[(&str, &str)], git: &GitFacts) -> BTreeMap<String, String> {
         let workspace = Workspace::new("/home/a b/tutorial/course".into(), "app");
         let inherited = inherited.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let own = BTreeMap::from([("PROJECT".to_owned(), "demo".to_owned())]);
@@ -206,7 +231,7 @@ mod tests {
     fn path_has_our_directory_first_and_once() {
         let ours = "/home/a b/tutorial/course/.tutorial/bin";
         let check = |inherited: &str, expected: &str| {
-            assert_eq!(variables(&[("PATH", inherited)], GitFacts::default())["PATH"], expected);
+            assert_eq!(variables(&[("PATH", inherited)], &GitFacts::default())["PATH"], expected);
         };
         check("/usr/bin:/bin", &format!("{ours}:/usr/bin:/bin"));
         check(&format!("/usr/bin:{ours}:/bin"), &format!("{ours}:/usr/bin:/bin"));
@@ -215,17 +240,35 @@ mod tests {
 
     #[test]
     fn git_gets_only_what_it_lacks() {
-        let unset = variables(&[], GitFacts::default());
+        let nothing = GitFacts::of("");
+        let unset = variables(&[], &nothing);
         assert_eq!(unset["GIT_AUTHOR_NAME"], "Tutorial Learner");
         assert_eq!(unset["GIT_COMMITTER_EMAIL"], "learner@example.com");
         assert_eq!(unset["GIT_CONFIG_COUNT"], "1");
         assert_eq!(unset["GIT_CONFIG_KEY_0"], "init.defaultBranch");
-        let set = variables(&[], GitFacts { has_name: true, has_email: true, has_default_branch: true });
+        let set = variables(&[], &GitFacts::of("user.name=Ada\nuser.email=ada@example.com\ninit.defaultbranch=main"));
         assert!(!set.keys().any(|name| name.starts_with("GIT_A") || name.starts_with("GIT_CO")), "{set:?}");
-        let other = variables(&[("GIT_CONFIG_COUNT", "2"), ("GIT_AUTHOR_NAME", "Ada")], GitFacts::default());
+        let other = variables(&[("GIT_CONFIG_COUNT", "2"), ("GIT_AUTHOR_NAME", "Ada")], &nothing);
         assert_eq!(other["GIT_CONFIG_COUNT"], "3");
         assert_eq!(other["GIT_CONFIG_KEY_2"], "init.defaultBranch");
         assert_eq!(other.get("GIT_AUTHOR_NAME"), None);
+    }
+
+    #[test]
+    fn what_lessons_rely_on_is_said_where_the_learner_said_otherwise() {
+        fn check(listing: &str, expected: &[(&str, &str)]) {
+            assert_eq!(GitFacts::of(listing).differing, expected, "{listing}");
+        }
+        let main = ("init.defaultBranch", "main");
+        check("", &[main]);
+        check("init.defaultbranch=main", &[]);
+        check("init.defaultbranch=trunk", &[main]);
+        check("init.defaultbranch=trunk\ninit.defaultbranch=main", &[]);
+        check("init.defaultbranch=main\ncommit.gpgsign=false", &[]);
+        check(
+            "init.defaultbranch=main\ncommit.gpgsign\ntag.gpgsign=yes\ncore.hookspath=/home/ada/hooks",
+            &[("commit.gpgSign", "false"), ("tag.gpgSign", "false"), ("core.hooksPath", ".git/hooks")],
+        );
     }
 
     #[test]
@@ -235,7 +278,7 @@ mod tests {
                 own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             let pairs: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let mut inside = own.clone();
-            inside.extend(variables(&pairs, GitFacts::default()));
+            inside.extend(variables(&pairs, &GitFacts::of("commit.gpgsign=true")));
             let mut outside = without_session(&inside);
             outside.remove("PATH");
             assert_eq!(outside, own);

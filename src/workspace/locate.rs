@@ -6,6 +6,8 @@ use super::{TUTORIAL_DIRECTORY, Workspace, WorkspaceError, files, progress};
 
 /// Remembers the last used workspace, in the directory that holds them.
 const LAST_USED: &str = ".last";
+/// Remembers the workspaces that lie elsewhere.
+const ELSEWHERE: &str = ".elsewhere";
 
 /// Where to look, in order.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +25,8 @@ pub struct Search<'a> {
 pub fn locate(search: Search<'_>) -> Result<Workspace, WorkspaceError> {
     if let Some(asked) = search.asked {
         let path = search.current_directory.join(asked);
-        return open(&path).ok_or(WorkspaceError::NotAWorkspace { path });
+        let elsewhere = || begun_elsewhere(search.home, &path);
+        return open(&path).or_else(elsewhere).ok_or(WorkspaceError::NotAWorkspace { path });
     }
     let around = search.current_directory.ancestors().find_map(open);
     let session = || search.session.and_then(open);
@@ -37,12 +40,51 @@ pub fn remember(home: &Path, workspace: &Workspace) {
     if last_used(home).as_deref() != Some(workspace.root()) && std::fs::create_dir_all(home).is_ok() {
         let _ = files::write_atomically(&home.join(LAST_USED), text.as_bytes());
     }
+    let root = workspace.root();
+    if root.parent() != Some(home) && !elsewhere(home).iter().any(|known| known == root) {
+        let all = elsewhere(home).into_iter().chain([root.to_owned()]);
+        write_elsewhere(home, &all.collect::<Vec<_>>());
+    }
+}
+
+/// Every workspace that is known: those in the directory that holds them, and those that lie elsewhere.
+pub fn all(home: &Path) -> Vec<Workspace> {
+    let here = std::fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut roots: Vec<PathBuf> = here.chain(elsewhere(home)).collect();
+    roots.sort();
+    roots.iter().filter_map(|root| open(root)).collect()
+}
+
+fn elsewhere(home: &Path) -> Vec<PathBuf> {
+    std::fs::read_to_string(home.join(ELSEWHERE)).unwrap_or_default().lines().map(PathBuf::from).collect()
+}
+
+fn write_elsewhere(home: &Path, roots: &[PathBuf]) {
+    let file = home.join(ELSEWHERE);
+    let text = roots.iter().fold(String::new(), |text, root| text + &format!("{}\n", root.display()));
+    let _ = if text.is_empty() {
+        std::fs::remove_file(&file)
+    } else {
+        std::fs::create_dir_all(home).map(|()| drop(files::write_atomically(&file, text.as_bytes())))
+    };
+}
+
+/// A course that is looked for where it would be begun, and was begun elsewhere.
+fn begun_elsewhere(home: &Path, path: &Path) -> Option<Workspace> {
+    let course = path.file_name().filter(|_| path.parent() == Some(home))?.to_string_lossy().into_owned();
+    let is_meant = |root: &PathBuf| progress::peek(root).is_some_and(|progress| progress.course == course);
+    elsewhere(home).iter().find(|root| is_meant(root)).and_then(|root| open(root))
 }
 
 /// Forgets it again.
 pub fn forget(home: &Path, workspace: &Workspace) {
     if last_used(home).as_deref() == Some(workspace.root()) {
         let _ = std::fs::remove_file(home.join(LAST_USED));
+    }
+    let before = elsewhere(home);
+    let left: Vec<PathBuf> = before.iter().filter(|root| *root != workspace.root()).cloned().collect();
+    if left.len() < before.len() {
+        write_elsewhere(home, &left);
     }
 }
 
@@ -91,5 +133,23 @@ mod tests {
         assert_eq!(find(Some(Path::new("nowhere")), &home, None), None);
         forget(&home, &third);
         assert_eq!(find(None, elsewhere, None), None);
+    }
+
+    #[test]
+    fn a_course_that_was_begun_elsewhere_is_known_by_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().join("home dir");
+        let workspace = Workspace::new(directory.path().join("far away"), "app");
+        workspace.create().unwrap();
+        Progress::new("far", "far", "app", "embedded", "one").save(&workspace).unwrap();
+        remember(&home, &workspace);
+        remember(&home, &workspace);
+        let asked = home.join("far");
+        let search = Search { asked: Some(&asked), current_directory: directory.path(), session: None, home: &home };
+        assert_eq!(locate(search).unwrap(), workspace);
+        assert_eq!(all(&home), std::slice::from_ref(&workspace));
+        forget(&home, &workspace);
+        assert!(locate(search).is_err());
+        assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0);
     }
 }

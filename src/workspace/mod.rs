@@ -151,9 +151,7 @@ impl Explain for WorkspaceError {
 
 fn remedy(error: &std::io::Error) -> Option<String> {
     match error.kind() {
-        std::io::ErrorKind::StorageFull => {
-            Some("free some disk space, then try again; nothing of yours is lost".into())
-        }
+        std::io::ErrorKind::StorageFull => Some(crate::error::DISK_FULL.into()),
         std::io::ErrorKind::PermissionDenied => Some("check who owns the directory and its mode".into()),
         _ => None,
     }

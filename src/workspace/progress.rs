@@ -91,6 +91,9 @@ pub struct StepRecord {
     /// Quiz answers, by the question's place in the step: right at the first try.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quizzes: BTreeMap<usize, bool>,
+    /// The questions that were answered wrongly and are still open.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub mistaken: BTreeSet<usize>,
     /// Seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<i64>,
@@ -163,6 +166,10 @@ impl Progress {
 pub enum Loaded {
     Absent,
     Read(Progress),
+    /// The file was gone, and the snapshots still knew of it.
+    Lost {
+        rebuilt: Progress,
+    },
     /// The file was damaged: set aside under this name; what the snapshots still knew of it.
     Damaged {
         kept_as: PathBuf,
@@ -176,14 +183,19 @@ pub fn peek(root: &Path) -> Option<Progress> {
     parse(&path, &std::fs::read(&path).ok()?).ok().flatten()
 }
 
-/// Reads the progress; a damaged file is set aside and rebuilt from the newest snapshot that has a copy.
+/// Reads the progress; a damaged file is set aside, and that or a lost one rebuilt from the newest snapshot that has
+/// a copy.
 /// The caller holds the lock.
 pub fn load(root: &Path, now: i64) -> Result<Loaded, WorkspaceError> {
     let directory = root.join(super::TUTORIAL_DIRECTORY);
     let path = directory.join("progress.json");
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Loaded::Absent),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let Some(rebuilt) = newest_copy(&directory.join("snapshots")) else { return Ok(Loaded::Absent) };
+            rebuilt.write(&path)?;
+            return Ok(Loaded::Lost { rebuilt });
+        }
         Err(source) => return Err(WorkspaceError::Read { path, source }),
     };
     if let Some(progress) = parse(&path, &bytes)? {
@@ -213,8 +225,18 @@ fn newest_copy(snapshots: &Path) -> Option<Progress> {
     std::fs::read_dir(snapshots)
         .ok()?
         .filter_map(|entry| {
-            let path = entry.ok()?.path().join("progress.json");
-            parse(&path, &std::fs::read(&path).ok()?).ok().flatten()
+            let snapshot = entry.ok()?.path();
+            let path = snapshot.join("progress.json");
+            let mut progress = parse(&path, &std::fs::read(&path).ok()?).ok().flatten()?;
+            // The copy in the snapshot of a step's start was made before the step was noted as begun. It has been:
+            // its start is kept, and must not be replaced by the state that is there now.
+            if snapshot.file_name().is_some_and(|name| name.to_string_lossy() == format!("step-{}", progress.current)) {
+                let current = progress.current.clone();
+                progress.step_mut(&current).started = true;
+                let changed = progress.changed / 1000;
+                progress.step_mut(&current).first_seen.get_or_insert(changed);
+            }
+            Some(progress)
         })
         .max_by_key(|progress| progress.changed)
 }
@@ -270,6 +292,17 @@ mod tests {
         std::fs::write(workspace.progress_file(), r#"{"format": 99}"#).unwrap();
         assert!(matches!(load(workspace.root(), 0), Err(WorkspaceError::Newer { found: 99, .. })));
         assert!(workspace.progress_file().exists());
+    }
+
+    #[test]
+    fn a_lost_file_is_rebuilt_and_the_start_of_its_step_counts_as_kept() {
+        let (_directory, workspace) = workspace();
+        let snapshot = workspace.snapshots().join("step-one");
+        std::fs::create_dir_all(&snapshot).unwrap();
+        progress().write(&snapshot.join("progress.json")).unwrap();
+        let Loaded::Lost { rebuilt } = load(workspace.root(), 0).unwrap() else { panic!("it is not rebuilt") };
+        assert!(rebuilt.step("one").started && rebuilt.step("one").first_seen.is_some());
+        assert_eq!(load(workspace.root(), 0).unwrap(), Loaded::Read(rebuilt));
     }
 
     #[test]

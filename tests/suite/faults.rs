@@ -19,8 +19,11 @@ fn a_damaged_cluster_log_is_kept_and_the_rest_of_it_serves() {
     file.seek(SeekFrom::Start(length * 2 / 3)).unwrap();
     file.write_all(b"not what was written").unwrap();
     drop(file);
-    home.tutorial(&["next"]).expect(0);
-    home.tutorial(&["run"]).expect(0);
+    let warned = home.tutorial(&["next"]).expect(0).stderr;
+    let warned = warned.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(warned.contains("data was damaged") && warned.contains("objects.log.damaged-1"), "{warned}");
+    assert!(warned.contains("`tutorial reset` restores this step"), "{warned}");
+    assert!(!home.tutorial(&["run"]).expect(0).stderr.contains("damaged"), "it is said again");
     home.tutorial(&["verify"]).expect(0);
     assert!(data.join("objects.log.damaged-1").is_file(), "the damaged log is not kept");
     let told = home.tutorial(&["cluster", "logs", "--name", "tutorial-small"]).expect(0).stdout;

@@ -26,13 +26,13 @@ impl From<gix::Error> for GitError {
 }
 
 /// Looks at the repository in this directory.
-pub fn observe(probe: &GitProbe, directory: &Path) -> Finding {
+pub fn observe(probe: &GitProbe, directory: &Path, had_repository: bool) -> Finding {
     if let Some(unset) = unset_variable(probe) {
         return Finding::broken("", format!("the variable in `{unset}` is not set"));
     }
     let facts = match Facts::open(directory) {
         Ok(Some(facts)) => facts,
-        Ok(None) => return no_repository(probe, directory),
+        Ok(None) => return no_repository(probe, directory, had_repository),
         Err(error) => {
             return Finding::unreachable(
                 "a git repository that can be read",
@@ -60,7 +60,7 @@ fn unset_variable(probe: &GitProbe) -> Option<&str> {
     texts.into_iter().flatten().map(String::as_str).find(|text| text.contains("${"))
 }
 
-fn no_repository(probe: &GitProbe, directory: &Path) -> Finding {
+fn no_repository(probe: &GitProbe, directory: &Path, had_repository: bool) -> Finding {
     let folder = directory
         .file_name()
         .map_or_else(|| directory.display().to_string(), |name| name.to_string_lossy().into_owned());
@@ -68,7 +68,9 @@ fn no_repository(probe: &GitProbe, directory: &Path) -> Finding {
         Some(branch) if probe.exists != Some(false) => format!("a git repository with a branch {branch}"),
         _ => "a git repository".into(),
     };
-    let (actual, hint) = if directory.is_dir() {
+    let (actual, hint) = if had_repository {
+        (format!("{folder} is no git repository any more"), "`tutorial reset` brings it back".to_owned())
+    } else if directory.is_dir() {
         (format!("{folder} is not a git repository"), "`git init`, in that folder, makes it one".to_owned())
     } else {
         (format!("the folder {} is not there", directory.display()), "`tutorial reset` brings it back".to_owned())

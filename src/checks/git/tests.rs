@@ -41,7 +41,7 @@ fn text(value: &str) -> Option<String> {
 #[track_caller]
 fn check(script: &str, probe: &GitProbe, expected: Result<&str, (&str, &str)>) {
     let directory = repository(script);
-    let finding = observe(probe, directory.path());
+    let finding = observe(probe, directory.path(), false);
     let mask = |text: &str| {
         let commit = regex::Regex::new(r"\b[0-9a-f]{7}\b").unwrap();
         commit.replace_all(text, "#").into_owned()
@@ -77,10 +77,10 @@ fn no_repository_and_no_commit() {
     );
     check("git init -q -b main; commit one", &probe, Ok("1 commit, the last is # (one)"));
     let directory = tempfile::tempdir().unwrap();
-    let finding = observe(&probe, directory.path());
+    let finding = observe(&probe, directory.path(), false);
     assert_eq!(finding.state, State::Failed);
     assert!(finding.actual.ends_with("is not a git repository"), "{}", finding.actual);
-    let finding = observe(&probe, &directory.path().join("gone"));
+    let finding = observe(&probe, &directory.path().join("gone"), false);
     assert!(finding.actual.ends_with("gone is not there"), "{}", finding.actual);
 }
 
@@ -88,17 +88,19 @@ fn no_repository_and_no_commit() {
 fn a_repository_above_does_not_count() {
     let directory = repository(&format!("{TWO_COMMITS}\nmkdir inner"));
     let probe = GitProbe { commits_min: Some(1), ..GitProbe::default() };
-    let finding = observe(&probe, &directory.path().join("inner"));
+    let lost = observe(&probe, &directory.path().join("inner"), true);
+    assert_eq!(lost.hint, "`tutorial reset` brings it back");
+    let finding = observe(&probe, &directory.path().join("inner"), false);
     assert_eq!((finding.state, finding.actual.as_str()), (State::Failed, "inner is not a git repository"));
 }
 
 #[test]
 fn a_check_that_expects_nothing_is_broken() {
     let directory = repository(TWO_COMMITS);
-    let finding = observe(&GitProbe { branch: text("main"), ..GitProbe::default() }, directory.path());
+    let finding = observe(&GitProbe { branch: text("main"), ..GitProbe::default() }, directory.path(), false);
     assert_eq!((finding.state, finding.actual.as_str()), (State::Broken, "the check expects nothing"));
     let probe = GitProbe { branch: text("main"), head: text("${good}"), ..GitProbe::default() };
-    let finding = observe(&probe, directory.path());
+    let finding = observe(&probe, directory.path(), false);
     assert_eq!((finding.state, finding.actual.as_str()), (State::Broken, "the variable in `${good}` is not set"));
 }
 
@@ -354,9 +356,9 @@ fn bare_clones_and_linked_work_trees() {
         "mkdir one; cd one\n{TWO_COMMITS}\ncd ..; git clone -q --bare one bare.git; cd one; git worktree add -q ../linked -b other"
     ));
     let clean = GitProbe { branch: text("main"), commits_min: Some(2), clean: Some(true), ..GitProbe::default() };
-    assert_eq!(observe(&clean, &directory.path().join("bare.git")).state, State::Passed);
+    assert_eq!(observe(&clean, &directory.path().join("bare.git"), false).state, State::Passed);
     let linked = GitProbe { branch: text("other"), current: Some(true), clean: Some(true), ..GitProbe::default() };
-    let finding = observe(&linked, &directory.path().join("linked"));
+    let finding = observe(&linked, &directory.path().join("linked"), false);
     assert_eq!(finding.state, State::Passed, "{finding:#?}");
 }
 
@@ -366,6 +368,6 @@ fn nothing_is_written() {
     let index = directory.path().join(".git/index");
     let before = std::fs::read(&index).unwrap();
     let clean = GitProbe { clean: Some(true), ..GitProbe::default() };
-    assert_eq!(observe(&clean, directory.path()).state, State::Passed);
+    assert_eq!(observe(&clean, directory.path(), false).state, State::Passed);
     assert_eq!(std::fs::read(&index).unwrap(), before);
 }

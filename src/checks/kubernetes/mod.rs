@@ -3,14 +3,13 @@
 mod fields;
 mod missing;
 pub mod pods;
-mod ready;
+pub mod ready;
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::await_state::retry;
+use super::await_state::{Patience, retry};
 use super::cluster::{Cluster, ClusterError};
 use super::finding::{Expectation, Finding, conclude};
 use super::nearest::{counted, nearest};
@@ -19,7 +18,7 @@ use crate::discovery::Resource;
 use ready::Readiness;
 
 /// Looks at the cluster until it is as expected, or cannot become so any more.
-pub async fn observe(probe: &KubernetesProbe, within: Option<Duration>, kubeconfig: Option<&Path>) -> Finding {
+pub async fn observe(probe: &KubernetesProbe, patience: Patience<'_>, kubeconfig: Option<&Path>) -> Finding {
     let expected = expected_of(probe);
     if let Some(why) = mistake(probe) {
         return Finding::broken(expected, why);
@@ -28,7 +27,7 @@ pub async fn observe(probe: &KubernetesProbe, within: Option<Duration>, kubeconf
         Ok(cluster) => cluster,
         Err(error) => return error.finding(expected),
     };
-    retry(within, async || match look(probe, &cluster).await {
+    retry(patience, async || match look(probe, &cluster).await {
         Ok(finding) => finding,
         Err(error) => error.finding(&expected),
     })

@@ -66,6 +66,11 @@ impl SnapshotStore {
         self.path(name).join(MANIFEST).is_file()
     }
 
+    /// Whether the learner's directory was a git repository then.
+    pub fn has_repository(&self, name: &str) -> bool {
+        self.manifest(name).is_ok_and(|manifest| manifest.entries.contains_key(".git"))
+    }
+
     /// Forgets a snapshot; contents that others share stay.
     pub fn remove(&self, name: &str) -> Result<(), WorkspaceError> {
         let path = self.path(name);
