@@ -50,7 +50,8 @@ fn docker_registry_whose_place_is_taken() {
     if !is_cleared() {
         return;
     }
-    let listener = TcpListener::bind("127.0.0.1:5001").expect("port 5001 is free");
+    // Where that fails, the port is somebody's already.
+    let listener = TcpListener::bind("127.0.0.1:5001");
     let foreign = Container(says("docker", &["create", "--name", "kind-registry", "nginx:1.29-alpine"]));
     let about = || {
         says("docker", &["inspect", "-f", "{{.Id}} {{.State.Status}} {{json .NetworkSettings.Networks}}", &foreign.0])
