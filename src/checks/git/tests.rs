@@ -328,7 +328,7 @@ fn a_pattern_is_said_in_words_where_it_is_plain_text() {
             file_matches: [("page".to_owned(), pattern.to_owned())].into(),
             ..GitProbe::default()
         };
-        assert_eq!(observe(&probe, directory.path()).expected, format!("page on main to {expected}"));
+        assert_eq!(observe(&probe, directory.path(), true).expected, format!("page on main to {expected}"));
     }
     check(">v3<", "contain `>v3<`");
     check("index .Values.nodePort", "contain `index .Values.nodePort`");
