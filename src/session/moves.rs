@@ -19,6 +19,13 @@ pub enum Advance {
     Finished,
 }
 
+/// How a step came to pass on the way to another.
+enum Played {
+    /// As the learner left it.
+    AsItWas,
+    Solved,
+}
+
 /// Tells what is being done in the learner's place, as it is done.
 pub trait Narrator {
     /// A step is being played.
@@ -115,6 +122,7 @@ impl Session<'_> {
         );
         let _words = self.host.interruptions.last_words(words);
         self.play_current(narrator)?;
+        self.leave_by_solution(&id)?;
         match state::after(&self.course, &id).map(|place| place.id().to_owned()) {
             Some(next) => self.enter(&next).map(|()| Advance::Entered),
             None => Ok(Advance::Finished),
@@ -151,7 +159,12 @@ impl Session<'_> {
                 self.progress.current
             );
             let _words = self.host.interruptions.last_words(words);
-            self.play_current(narrator)?;
+            let id = self.progress.current.clone();
+            match self.play_current(narrator)? {
+                // That they did not ask for it to be checked makes it no less done.
+                Played::AsItWas => self.leave_as_done(&id)?,
+                Played::Solved => self.leave_by_solution(&id)?,
+            }
             let next = state::after(&self.course, &self.progress.current).map(|place| place.id().to_owned());
             let next = next.ok_or_else(|| Failure::new(format!("step `{target}` was not reached")))?;
             self.enter(&next)?;
@@ -180,7 +193,7 @@ impl Session<'_> {
     }
 
     /// Makes the current step pass: as the learner left it if it does, else by its solution from its start.
-    fn play_current(&mut self, narrator: &mut dyn Narrator) -> Result<(), Failure> {
+    fn play_current(&mut self, narrator: &mut dyn Narrator) -> Result<Played, Failure> {
         let id = self.progress.current.clone();
         narrator.step(&self.place()?);
         let step = self.place()?.step;
@@ -189,12 +202,11 @@ impl Session<'_> {
             let _lock = self.lock("skip")?;
             self.apply(&id, narrator)?;
         } else if self.observe(&id, Patience::Once)?.passed() {
-            // The learner's own work: that they did not ask for it to be checked makes it no less done.
-            return self.leave_as_done(&id);
+            return Ok(Played::AsItWas);
         } else {
             self.solve_from_start(&id, narrator)?;
         }
-        self.leave_by_solution(&id)
+        Ok(Played::Solved)
     }
 
     /// Puts the step's start back and applies its solution, which must pass.

@@ -60,7 +60,7 @@ impl Session<'_> {
         let step = place.step;
         let mut calls: Vec<(&str, &str)> = Vec::new();
         if step.quizzes().next().is_some() {
-            calls.push(("tutorial answer", "answers the question, by its letter: `tutorial answer a`"));
+            calls.push(("tutorial answer", "answers the question, by its letter"));
         }
         if let Some(does) = what_run_does(step) {
             calls.push(("tutorial run", does));

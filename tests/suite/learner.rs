@@ -235,3 +235,22 @@ fn what_was_done_is_told_to_the_learner_and_to_an_instructor() {
         "{told}"
     );
 }
+
+#[test]
+fn a_converge_that_was_interrupted_is_not_waited_for() {
+    let home = Home::new();
+    let course = home.path().join("release");
+    std::fs::create_dir(&course).unwrap();
+    std::fs::write(course.join("course.yaml"), "id: release\ntitle: R\nrepository: app\nlessons: [01-release]\n")
+        .unwrap();
+    let lesson = "---\ntitle: R\n---\n## R {#r}\n\nText.\n\n```sh solve\ntrue\n```\n\n```yaml check\n\
+                  - name: it is deployed\n  within: 10m\n  release: { name: default, status: deployed }\n```\n";
+    std::fs::write(course.join("01-release.md"), lesson).unwrap();
+    home.tutorial(&["start", course.to_str().unwrap()]).expect(0);
+    let secret = r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"sh.helm.release.v1.default.v2","namespace":"default",
+        "labels":{"owner":"helm","name":"default","version":"2","status":"pending-upgrade"}}}"#;
+    home.sh("release", "app", &format!("echo '{secret}' | kubectl apply -f -")).expect(0);
+    let told = home.tutorial(&["verify", "--explain"]).expect(1).stdout;
+    assert!(told.contains("pending-upgrade") && told.contains("nothing is in progress any more"), "{told}");
+    assert!(told.contains("was interrupted: run it again"), "{told}");
+}
