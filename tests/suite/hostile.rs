@@ -265,8 +265,9 @@ async fn two_thousand_hostile_requests_are_answered() {
     }
     println!("{judged} had to be refused; succeeded: {succeeded:?}");
     assert!(judged > 1_000, "{judged} are judged");
-    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-        assert!(succeeded.contains_key(method), "some {method} is valid, and done for real: {succeeded:?}");
+    for methods in [&["GET"][..], &["DELETE"], &["POST", "PUT", "PATCH"]] {
+        let some = methods.iter().any(|method| succeeded.contains_key(method));
+        assert!(some, "some of {methods:?} is valid, and done for real: {succeeded:?}");
     }
     assert_eq!(server.call("GET", "/readyz", &[], "").await.status, 200);
     let kept = server.call("GET", "/api/v1/namespaces/default/configmaps", &[], "").await.json();
