@@ -50,6 +50,10 @@ fn replay(page: &str) -> String {
         } else if line == "```console" {
             let player = player.as_ref().expect("a play has begun");
             let shown: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            if player.is_absent {
+                written.push_str(&format!("{}\n```\n", shown.join("\n")));
+                continue;
+            }
             let commands = shown.iter().filter_map(|line| line.strip_prefix("$ "));
             let blocks = commands.map(|command| format!("$ {command}\n{}", player.printed(command)));
             written.push_str(&blocks.collect::<Vec<_>>().join("\n"));
@@ -96,7 +100,8 @@ impl Player {
         let workspace = self.home.workspace("gitops-with-werf");
         let repository = workspace.join("demo-app");
         let directory = if repository.is_dir() { &repository } else { self.home.path() };
-        let script = format!("exec 2>&1; if [ -d {:?} ]; then eval \"$(tutorial env)\"; fi\n{script}", workspace);
+        let environment = if workspace.is_dir() { "eval \"$(tutorial env)\"" } else { "" };
+        let script = format!("exec 2>&1\n{environment}\n{script}");
         let output = self
             .home
             .command("sh")
