@@ -66,9 +66,6 @@ impl Pair {
     }
 
     fn play(&mut self, step: &str) {
-        self.compare(&format!("{step}/before"), |player| {
-            observed::verdicts(&player.tutorial(&["verify", "--json"]).json())
-        });
         self.compare_once(&format!("{step}/printed"), |player| {
             player.a_minute_passes();
             let solved = player.tutorial(&["solve", "--yes"]);
@@ -96,7 +93,14 @@ fn printed(transcript: &str) -> Value {
     ] {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
     }
-    text.lines().collect()
+    sorted_by_hash(text.lines().collect()).into_iter().collect()
+}
+
+/// What stands in the order of generated names is put in another one, which is the same for both.
+fn sorted_by_hash(mut lines: Vec<&str>) -> Vec<&str> {
+    let kind = |line: &str| line.split_once("/demo-app-HASH").map(|(kind, _)| kind.to_owned());
+    lines.chunk_by_mut(|one, next| kind(one).is_some() && kind(one) == kind(next)).for_each(<[&str]>::sort_unstable);
+    lines
 }
 
 #[test]
