@@ -36,6 +36,9 @@ pub struct Made {
     /// Container ids, the control plane's first.
     pub containers: Vec<String>,
     pub is_finished: bool,
+    /// A deletion has begun: what is there still is of no use any more.
+    #[serde(default)]
+    pub is_going: bool,
 }
 
 /// The directory of one cluster.

@@ -232,6 +232,10 @@ pub async fn delete(spec: &KindSpec) -> Result<(), KindError> {
         other => other?,
     };
     let ours = nodes::ours_now(&site).await?;
+    if !ours.is_empty() {
+        let containers = ours.iter().map(|node| node.id.clone()).collect();
+        site.files.write(MADE, &Made { containers, is_finished: false, is_going: true })?;
+    }
     nodes::remove(&site, &ours).await?;
     registry::remove_if_unused(&site.engine.docker).await?;
     // Last: a removal that was killed is done again.

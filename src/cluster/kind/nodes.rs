@@ -127,7 +127,7 @@ pub async fn make_nodes(site: &Site<'_>, image: &str, network_name: &str) -> Res
     }
     let nodes = nodes_now(site).await?;
     let containers = nodes.iter().map(|node| node.id.clone()).collect();
-    site.files.write(MADE, &Made { containers, is_finished: false })?;
+    site.files.write(MADE, &Made { containers, ..Made::default() })?;
     Ok(nodes)
 }
 

@@ -53,6 +53,9 @@ pub async fn past(site: &Site<'_>, nodes: &[Seen]) -> Result<Past, KindError> {
         return Ok(Past::Nothing);
     };
     let made: Made = site.files.read(MADE).unwrap_or_default();
+    if made.is_going {
+        return Ok(Past::Nothing);
+    }
     if made.is_finished && made.containers.first() == Some(&control_plane.id) {
         return Ok(Past::Finished);
     }
@@ -200,7 +203,8 @@ async fn complete(
     if let Err(error) = in_node(site, control_plane).script("note the end", &mark, Vec::new(), None).await {
         site.log.line(&error.to_string());
     }
-    let made = Made { containers: nodes.iter().map(|node| node.id.clone()).collect(), is_finished: true };
+    let containers = nodes.iter().map(|node| node.id.clone()).collect();
+    let made = Made { containers, is_finished: true, is_going: false };
     let keep = || {
         site.files.write(CONNECTION, &connection)?;
         site.files.write(MADE, &made)

@@ -59,6 +59,10 @@ rm -f apiserver.crt apiserver.key etcd/server.crt etcd/server.key etcd/peer.crt 
 for part in apiserver etcd-server etcd-peer; do
   kubeadm init phase certs $part --config /tmp/tutorial-kubeadm.conf
 done
+# Where the engine had started the node before us, these run already, with the address that they read at their start.
+for program in kube-scheduler kube-controller-manager; do
+  for process in $(pidof "$program" || true); do kill "$process" || true; done
+done
 "#;
 
 /// The configuration last: a run that is killed before is done again.
