@@ -300,7 +300,7 @@ pub fn judge(phase: Phase, evidence: &Evidence) -> Diagnosis {
     let told_of_engine = || told(true).filter(|_| evidence.is_engine_gone);
     let told = told(false);
     if told.is_none()
-        && let Some(cause) = what_became_of_the_nodes(evidence)
+        && let Some(cause) = what_became_of_the_nodes(phase, evidence)
     {
         let remedy = "give Docker more memory (4 GB do), or make fewer nodes, then run the command again";
         return finding(cause, remedy);
@@ -335,12 +335,13 @@ pub fn judge(phase: Phase, evidence: &Evidence) -> Diagnosis {
     finding(evidence.error.clone(), &again)
 }
 
-fn what_became_of_the_nodes(evidence: &Evidence) -> Option<String> {
+fn what_became_of_the_nodes(phase: Phase, evidence: &Evidence) -> Option<String> {
     let memory = evidence.memory_bytes.map_or(String::new(), |bytes| format!(" (Docker has {} MB)", bytes / 1_000_000));
     if let Some(node) = evidence.nodes.iter().find(|node| node.is_killed) {
         return Some(format!("the node {} was killed, as it happens where memory runs out{memory}", node.name));
     }
-    let node = evidence.nodes.iter().find(|node| node.is_restarted)?;
+    // One that never booted ends by itself, time and again, and its console says why.
+    let node = evidence.nodes.iter().find(|node| node.is_restarted && phase != Phase::Boot)?;
     let name = &node.name;
     Some(format!("the node {name} ended and Docker started it again, as it happens where memory runs out{memory}"))
 }
@@ -405,6 +406,7 @@ mod tests {
         );
         check(Phase::Init, &|found| found.nodes[0].is_killed = true, "killed", "more memory");
         check(Phase::Init, &|found| found.nodes[0].is_restarted = true, "started it again", "more memory");
+        check(Phase::Boot, &|found| found.nodes[0].is_restarted = true, "`kubeadm init` failed", "--sandbox embedded");
         // What the error says counts for more.
         let killed_and_full = |found: &mut Evidence| {
             found.nodes[0].is_killed = true;

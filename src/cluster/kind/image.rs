@@ -77,7 +77,7 @@ pub async fn ensure_node_image(
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<NodeImage, KindError> {
     let reference = wanted.unwrap_or(if is_cgroup_1 { DEFAULT_FOR_CGROUP_1 } else { DEFAULT });
-    if let Some(reference) = present(docker, reference).await {
+    if let Some(reference) = present(docker, reference).await? {
         return Ok(NodeImage { reference, note: None });
     }
     let local = if wanted.is_none() { newest_local(docker, is_cgroup_1).await } else { None };
@@ -98,7 +98,7 @@ pub async fn ensure_node_image(
 /// Makes sure that another image is here.
 pub async fn ensure(docker: &Docker, references: &[&str], log: &Log) -> Result<String, KindError> {
     for reference in references {
-        if let Some(reference) = present(docker, reference).await {
+        if let Some(reference) = present(docker, reference).await? {
             return Ok(reference);
         }
     }
@@ -108,13 +108,16 @@ pub async fn ensure(docker: &Docker, references: &[&str], log: &Log) -> Result<S
 }
 
 /// The name under which an image is here, if it is.
-async fn present(docker: &Docker, reference: &str) -> Option<String> {
+async fn present(docker: &Docker, reference: &str) -> Result<Option<String>, KindError> {
     for name in std::iter::once(reference.to_owned()).chain(Reference::read(reference).local()) {
-        if docker.inspect_image(&name).await.is_ok() {
-            return Some(name);
+        match docker.inspect_image(&name).await {
+            Ok(_) => return Ok(Some(name)),
+            // That the engine does not know it, or not by such a name, is an answer; none is not.
+            Err(bollard::errors::Error::DockerResponseServerError { .. }) => {}
+            Err(error) => return Err(KindError::docker(format!("look for the image {name}"))(error)),
         }
     }
-    None
+    Ok(None)
 }
 
 async fn newest_local(docker: &Docker, is_cgroup_1: bool) -> Option<String> {
