@@ -91,7 +91,8 @@ fn request(name: &str, mtu: Option<&str>, subnet: Option<&str>) -> NetworkCreate
     let ipam = subnet.map(|subnet| Ipam {
         driver: Some("default".into()),
         config: Some(vec![IpamConfig { subnet: Some(subnet.to_owned()), ..IpamConfig::default() }]),
-        ..Ipam::default()
+        // Empty, as the docker command that kind calls says it.
+        options: Some(std::collections::HashMap::new()),
     });
     NetworkCreateRequest {
         name: name.to_owned(),
