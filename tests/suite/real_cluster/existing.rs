@@ -20,14 +20,13 @@ impl Learner {
         let home = Home::new();
         output(home.command("kind").args(["create", "cluster", "--name", CLUSTER, "--image", IMAGE, "--wait", "120s"]));
         // https://kind.sigs.k8s.io/docs/user/local-registry/
-        docker(&["run", "-d", "--name", REGISTRY, "-p", "127.0.0.1::5000", "registry:3"]);
+        docker(&["run", "-d", "--name", REGISTRY, "--network", "kind", "-p", "127.0.0.1::5000", "registry:3"]);
         let address = docker(&["port", REGISTRY, "5000/tcp"]);
         let registry = format!("localhost:{}", address.rsplit_once(':').expect("a port").1);
         let directory = format!("/etc/containerd/certs.d/{registry}");
         let node = format!("{CLUSTER}-control-plane");
         let hosts = format!("mkdir -p {directory} && echo '[host.\"http://{REGISTRY}:5000\"]' >{directory}/hosts.toml");
         docker(&["exec", &node, "sh", "-c", &hosts]);
-        docker(&["network", "connect", "kind", REGISTRY]);
         Self { home, registry }
     }
 
