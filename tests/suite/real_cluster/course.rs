@@ -104,6 +104,7 @@ fn sorted_by_hash(mut lines: Vec<&str>) -> Vec<&str> {
 }
 
 #[test]
+#[ignore = "takes ten minutes: run with `TUTORIAL_DOCKER_TESTS=1 cargo test --test suite -- --ignored docker_the_course`"]
 fn docker_the_course_is_the_same_on_kind_and_embedded() {
     if !has_engine() {
         return;
