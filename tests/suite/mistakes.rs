@@ -90,6 +90,7 @@ macro_rules! edit {
 }
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn slips_in_the_repository() {
     check(
         &learner(),
@@ -157,6 +158,7 @@ fn slips_in_the_repository() {
 }
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn slips_on_the_cluster() {
     check(
         &learner(),
@@ -240,6 +242,7 @@ fn slips_on_the_cluster() {
 }
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn slips_between_branches() {
     check(
         &learner(),
@@ -279,6 +282,7 @@ fn slips_between_branches() {
 }
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn slips_on_the_way_back() {
     check(
         &learner(),
@@ -338,6 +342,7 @@ fn slips_on_the_way_back() {
 }
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn slips_with_hooks() {
     check(
         &learner(),
