@@ -97,7 +97,7 @@ pub enum Command {
     Answer(AnswerArgs),
     /// Put git and cluster back to the start of this step, or of the course
     Reset(ResetArgs),
-    /// Take back the last reset, solve, skip or goto
+    /// Take back the last reset, solve, skip, goto, or run that changed a file
     Undo(UndoArgs),
     /// Show what was run for you, step by step
     History(HistoryArgs),

@@ -10,6 +10,8 @@ use console::Style;
 pub struct Output {
     coloured: bool,
     quiet: bool,
+    /// The terminal's columns, where it is one.
+    width: Option<usize>,
 }
 
 /// What a text is, and so how it looks.
@@ -34,7 +36,19 @@ impl Output {
             Some("off") => false,
             _ => io::stdout().is_terminal() && !plain,
         };
-        Self { coloured, quiet: false }
+        let width = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        Self { coloured, quiet: false, width }
+    }
+
+    /// The same output on a terminal of so many columns.
+    #[cfg(test)]
+    pub fn as_wide_as(&self, columns: usize) -> Self {
+        Self { width: Some(columns), ..self.clone() }
+    }
+
+    /// How many columns there are: a terminal's own, and none that matter elsewhere.
+    pub const fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// The same output without the progress: for commands whose output is data.

@@ -2,8 +2,12 @@
 
 use super::output::{Output, Tone};
 
-/// The width of the last column, in characters.
+/// The width of the last column, in characters; on a narrow terminal it gets what the others leave, if that is enough
+/// to read.
 const INFO_WIDTH: usize = 50;
+const INFO_WIDTH_MIN: usize = 20;
+/// What stands before a line: the side of its frame.
+const FRAMES: usize = 2;
 
 /// How a resource stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +62,10 @@ pub fn table(goal: &str, rows: &[Row], output: &Output) -> Vec<String> {
     let first = rows.iter().map(|row| width(&row.resource)).chain([width(&title)]).max().unwrap_or(0);
     let second = rows.iter().map(|row| row.state.name().len()).chain([5]).max().unwrap_or(5);
     let mut lines = vec![format!("{title:first$}  {:second$}  INFO", "STATE")];
+    let left = output.width().map_or(INFO_WIDTH, |columns| columns.saturating_sub(first + second + 4 + FRAMES));
+    let info_width = left.clamp(INFO_WIDTH_MIN, INFO_WIDTH);
     for row in rows {
-        let mut parts = wrapped(&row.info).into_iter();
+        let mut parts = wrapped(&row.info, info_width).into_iter();
         let state = output.paint(&format!("{:second$}", row.state.name()), row.state.tone());
         let start = format!("{:first$}  {state}  {}", row.resource, parts.next().unwrap_or_default());
         lines.push(start.trim_end().to_owned());
@@ -68,9 +74,9 @@ pub fn table(goal: &str, rows: &[Row], output: &Output) -> Vec<String> {
     lines
 }
 
-fn wrapped(text: &str) -> Vec<String> {
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
-    letters.chunks(INFO_WIDTH).map(|part| part.iter().collect()).collect()
+    letters.chunks(width).map(|part| part.iter().collect()).collect()
 }
 
 /// Go's `%q` of an error's text, as the table shows it.
@@ -116,6 +122,10 @@ mod tests {
             .filter_map(|line| line.strip_prefix("│ "))
             .collect();
         assert_eq!(table("READY", &failed, &output()), expected);
+        let narrow = table("READY", &failed, &output().as_wide_as(80));
+        assert!(narrow.iter().all(|line| line.chars().count() <= 78), "{narrow:#?}");
+        let text = |lines: &[String]| -> String { lines.concat().split_whitespace().collect() };
+        assert_eq!(text(&narrow), text(&table("READY", &failed, &output())));
         let gone = [row("ConfigMap/settings", State::Absent, "")];
         assert_eq!(
             table("ABSENT", &gone, &output()).join("\n"),

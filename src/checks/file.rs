@@ -5,7 +5,7 @@ use std::path::Path;
 use regex::Regex;
 
 use super::finding::{Expectation, Finding, conclude};
-use super::nearest::{nearest_line, nearest_path};
+use super::nearest::{look_at, nearest_line, nearest_path};
 use crate::course::check::FileProbe;
 
 /// No file that a check reads is larger.
@@ -135,7 +135,7 @@ pub fn contains(expected: &str, part: &str, content: &str) -> Expectation {
         Some((number, line)) => Expectation::unmet(
             expected,
             format!("not there; the nearest is line {number}: `{line}`"),
-            format!("look at line {number}, letter by letter"),
+            look_at(part, number, line),
         ),
         None => Expectation::unmet(
             expected,
@@ -171,7 +171,7 @@ pub fn matches(expected: &str, regex: &Regex, content: &str) -> Expectation {
         Some((number, line)) => Expectation::unmet(
             expected,
             format!("it does not; the nearest is line {number}: `{line}`"),
-            format!("look at line {number}, letter by letter"),
+            look_at(&literal, number, line),
         ),
         None => Expectation::unmet(
             expected,

@@ -37,6 +37,16 @@ pub fn nearest_line<'t>(wanted: &str, text: &'t str) -> Option<(usize, &'t str)>
     (best.0 >= 0.5).then_some((best.1, best.2))
 }
 
+/// What to do about the line that comes nearest: it has a slip, or it is another one and the wanted line is missing.
+pub fn look_at(wanted: &str, number: usize, line: &str) -> String {
+    let wanted = wanted.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    if likeness(wanted, line) >= 0.8 {
+        format!("look at line {number}, letter by letter")
+    } else {
+        format!("the line is missing, unless it is line {number} with a mistake: compare with the lesson's")
+    }
+}
+
 /// How like a line is to a wanted text, where the line may hold more than that.
 fn likeness(wanted: &str, line: &str) -> f64 {
     let whole = strsim::normalized_damerau_levenshtein(wanted, line);

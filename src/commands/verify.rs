@@ -34,7 +34,12 @@ fn tell(session: &Session<'_>, report: &Report, explain: bool) {
     session.tell(report, explain);
     let is_current = session.progress.current == report.step;
     if report.passed() && report.verdicts.is_empty() && is_current {
-        ui.say(&style.commands("There is nothing to check here: this step is for reading. `tutorial next` goes on."));
+        let text = match session.open_questions(&report.step) {
+            0 => "There is nothing to check here: this step is for reading. `tutorial next` goes on.",
+            1 => "There is nothing to check here but a question: `tutorial answer` and its letter.",
+            _ => "There is nothing to check here but the questions: `tutorial answer` and a letter, for one at a time.",
+        };
+        ui.say(&style.commands(text));
     } else if report.passed() && report.verdicts.is_empty() {
         ui.say(&format!("There is nothing to check in step `{}`: it is for reading.", report.step));
     } else if report.passed() && is_current {

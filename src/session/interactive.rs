@@ -9,7 +9,7 @@ use super::solution::Deed;
 use super::state;
 use super::verify::{Patience, Report};
 use super::{MOVED_ON, Session, history, show, solution};
-use crate::course::model::{Hint, Part, Script};
+use crate::course::model::{FileMode, Hint, Part, Script};
 use crate::error::{Exit, Failure};
 use crate::ui::Choice;
 use crate::workspace::lock::SessionLock;
@@ -88,18 +88,25 @@ impl Session<'_> {
         let place = self.place()?;
         let record = self.progress.step(place.id());
         let step = place.step;
+        let files = || {
+            step.body.iter().filter_map(|part| match part {
+                Part::File(file) => Some(file),
+                _ => None,
+            })
+        };
         Ok(Situation {
             passed: record.settled,
             has_checks: !step.checks.is_empty(),
-            open_quizzes: step.quizzes().count().saturating_sub(record.quizzes.len()),
+            open_quizzes: self.open_questions(place.id()),
             commands: step.body.iter().filter(|part| matches!(part, Part::Run(_))).count(),
             ran: self.ran.as_deref() == Some(place.id()),
-            files: step.body.iter().filter(|part| matches!(part, Part::File(_))).count(),
+            files: files().count(),
+            only_changes: files().all(|file| file.mode != FileMode::Write),
             copies: step.body.iter().any(|part| matches!(part, Part::Copy(_))),
             hints_shown: record.hints.len(),
             hints: step.hints.len(),
             has_solution: !solution::deeds(step).is_empty(),
-            can_undo: !self.progress.undo.is_empty(),
+            can_undo: self.undo_belongs_here(),
             is_first: place.number == 1,
             is_last: place.number == place.steps,
         })
@@ -167,7 +174,10 @@ impl Session<'_> {
             Action::GoOn => return self.go_on(),
             Action::AnswerQuiz => self.ask_quizzes()?,
             Action::Shell => {
-                self.host.ui.say("Type `exit` to come back here; the step is checked then.");
+                let is_checked = !self.place()?.step.checks.is_empty();
+                let then = if is_checked { "; the step is checked then" } else { "" };
+                let ui = &self.host.ui;
+                ui.say(&ui.conversation_style().commands(&format!("Type `exit` to come back here{then}.")));
                 let shown = self.progress.current.clone();
                 self.shell()?;
                 self.refresh();
@@ -262,7 +272,12 @@ impl Session<'_> {
 
     /// What the step's author says once it is done.
     pub fn tell_debrief(&self) {
-        let Ok(place) = self.place() else { return };
+        self.tell_debrief_of(&self.progress.current);
+    }
+
+    /// The same of any step.
+    pub fn tell_debrief_of(&self, step: &str) {
+        let Some(place) = state::place(&self.course, step) else { return };
         if !place.step.debrief.is_empty() {
             self.host.ui.data(&format!("\n{}", self.render(&place.step.debrief)));
         }
@@ -288,7 +303,8 @@ impl Session<'_> {
                     let file = self.variables().substitute_file(&file);
                     self.write_file(&file)?;
                     self.note(history::Deed::Wrote, &file.path);
-                    self.host.ui.say(&format!("wrote {}", file.path));
+                    let did = if file.mode == FileMode::Write { "wrote" } else { "changed" };
+                    self.host.ui.say(&format!("{did} {}", file.path));
                 }
             }
         }

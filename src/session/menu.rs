@@ -30,6 +30,8 @@ pub struct Situation {
     /// The commands have been run in this session.
     pub ran: bool,
     pub files: usize,
+    /// No file is written, only changed.
+    pub only_changes: bool,
     /// There is something for the clipboard.
     pub copies: bool,
     pub hints_shown: usize,
@@ -94,7 +96,11 @@ pub fn label(action: Action, situation: Situation) -> String {
         Action::AnswerQuiz => count(situation.open_quizzes, "Answer the question", "Answer the questions"),
         Action::Shell => "Open a shell here".into(),
         Action::Run if situation.commands == 0 => {
-            count(situation.files, "Write the file for me", "Write the files for me")
+            if situation.only_changes {
+                count(situation.files, "Make the change for me", "Make the changes for me")
+            } else {
+                count(situation.files, "Write the file for me", "Write the files for me")
+            }
         }
         Action::Run if situation.files == 0 => count(situation.commands, "Run the command", "Run the commands"),
         Action::Run => "Write the files and run the commands".into(),

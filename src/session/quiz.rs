@@ -1,7 +1,7 @@
 //! The questions of a step: asked until the answer is right, kept whether it was at once. Their options stand in an
 //! order of their own, so that the right one is not where the author happened to write it.
 
-use super::{Session, show};
+use super::{Session, show, state};
 use crate::course::model::Quiz;
 use crate::error::{Exit, Failure};
 use crate::ui::{Choice, Style, Ui};
@@ -31,6 +31,12 @@ impl Session<'_> {
         let variables = self.variables();
         let quizzes = place.step.quizzes().enumerate();
         quizzes.map(|(number, quiz)| shuffled(variables.substitute_quiz(quiz), place.id(), number)).collect()
+    }
+
+    /// How many of a step's questions have not been answered rightly yet.
+    pub fn open_questions(&self, step: &str) -> usize {
+        let asked = state::place(&self.course, step).map_or(0, |place| place.step.quizzes().count());
+        asked.saturating_sub(self.progress.step(step).quizzes.len())
     }
 
     /// Asks the step's questions that have not been answered yet.
@@ -93,7 +99,7 @@ impl Session<'_> {
         // An option that does not fit on a line of the menu is printed above it, under a letter.
         let fits = quiz.options.iter().all(|option| option.text.chars().count() + 6 <= ui.width());
         let labels: Vec<String> = if fits {
-            quiz.options.iter().map(|option| option.text.clone()).collect()
+            quiz.options.iter().map(|option| option.text.replace('`', "")).collect()
         } else {
             ui.data(&format!("\n{}", show::lettered(quiz, ui)));
             quiz.options.iter().zip('a'..).map(|(_, letter)| format!("{letter})")).collect()
@@ -154,7 +160,7 @@ fn tell(ui: &Ui, quiz: &Quiz, chosen: &[usize]) {
     let style: Style = ui.style();
     for option in chosen.iter().filter_map(|index| quiz.options.get(*index)) {
         let sign = if option.right { style.good("✓") } else { style.bad("✗") };
-        ui.line(&ui.wrapped(&format!("{sign} {}", option.text)));
+        ui.line(&ui.wrapped(&format!("{sign} {}", style.commands(&option.text))));
         if !option.explanation.trim().is_empty() {
             ui.data(&show::paragraph(&option.explanation, ui));
         }

@@ -52,6 +52,11 @@ fn notice_file(workspace: &Workspace) -> PathBuf {
     workspace.directory().join("shell").join("notice")
 }
 
+/// The step that this was last said of, by whichever open shell.
+fn told_file(workspace: &Workspace) -> PathBuf {
+    workspace.directory().join("shell").join("told")
+}
+
 /// How soon the end of a command is noticed.
 const PROMPT_PERIOD: Duration = Duration::from_millis(15);
 
@@ -85,6 +90,11 @@ impl Session<'_> {
         })
     }
 
+    /// Lets open shells say again that the step passes: it begins anew.
+    pub(super) fn forget_told(&self) {
+        let _ = std::fs::remove_file(told_file(&self.workspace));
+    }
+
     /// Tells open shells where the learner is now. That this fails matters to nobody.
     pub fn write_prompt(&self) {
         self.write_prompt_with(false);
@@ -110,7 +120,7 @@ fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
     let Ok(mut session) = Session::open(&silent, &WorkspaceArgs { dir: Some(root.to_owned()) }) else { return };
     let asked = asked_file(&session.workspace);
     let changed = || asked.metadata().and_then(|metadata| metadata.modified()).ok();
-    let (mut seen, mut told) = (None, None);
+    let mut seen = None;
     while !is_over.load(Ordering::Relaxed) {
         std::thread::sleep(PROMPT_PERIOD);
         let now = changed();
@@ -125,9 +135,12 @@ fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
         if let Ok(report) = session.observe(&id, Patience::Once) {
             let passes = has_checks && report.passed();
             session.write_prompt_with(passes);
-            if passes && !session.progress.step(&id).settled && told.as_ref() != Some(&id) {
-                let _ = files::write_atomically(&notice_file(&session.workspace), notice(&report).as_bytes());
-                told = Some(id);
+            let told = told_file(&session.workspace);
+            let was_told = || std::fs::read_to_string(&told).is_ok_and(|step| step == id);
+            if passes && !session.progress.step(&id).settled && !was_told() {
+                let text = format!("{}\n", host.ui.wrapped(&notice(&report)));
+                let _ = files::write_atomically(&told, id.as_bytes());
+                let _ = files::write_atomically(&notice_file(&session.workspace), text.as_bytes());
             }
         }
         let _ = files::write_atomically(&answered_file(&session.workspace), request.as_bytes());
@@ -137,7 +150,7 @@ fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
 /// What is said when a step passes for the first time.
 fn notice(report: &Report) -> String {
     let names: Vec<&str> = report.verdicts.iter().map(|verdict| verdict.name.as_str()).collect();
-    format!("✓ This step passes: {}. `tutorial next` goes on, `exit` leaves this shell.\n", names.join("; "))
+    format!("✓ This step passes: {}. `tutorial next` goes on, `exit` leaves this shell.", names.join("; "))
 }
 
 struct Arguments {
@@ -223,7 +236,7 @@ fn write_startup(
     })
 }
 
-/// The prompt's part for bash and zsh: asks for a verdict, waits for it at most 0.3 s, says what there is to say once,
+/// The prompt's part for bash and zsh: asks for a verdict, waits for it at most 0.6 s, says what there is to say once,
 /// and reads what the prompt shows. Paths are quoted. Only waiting costs a process.
 fn read_prompt(prompt: &str, asked: &str, answered: &str, notice: &str) -> String {
     format!(
@@ -231,7 +244,7 @@ fn read_prompt(prompt: &str, asked: &str, answered: &str, notice: &str) -> Strin
          \x20 _tutorial_n=$((_tutorial_n + 1))\n\
          \x20 echo \"$$.$_tutorial_n\" 2>/dev/null > {asked}\n\
          \x20 while line=; read -r line 2>/dev/null < {answered}; \
-         [ \"$line\" != \"$$.$_tutorial_n\" ] && [ $tries -lt 10 ]; do sleep 0.03; tries=$((tries + 1)); done\n\
+         [ \"$line\" != \"$$.$_tutorial_n\" ] && [ $tries -lt 20 ]; do sleep 0.03; tries=$((tries + 1)); done\n\
          \x20 if [ -s {notice} ]; then while read -r line; do printf '%s\\n' \"$line\"; done < {notice}; : > {notice}; fi\n\
          \x20 _tutorial_at=; read -r _tutorial_at 2>/dev/null < {prompt}\n"
     )
@@ -241,7 +254,7 @@ fn read_prompt(prompt: &str, asked: &str, answered: &str, notice: &str) -> Strin
 fn fish_await(asked: &str, answered: &str, notice: &str) -> String {
     format!(
         "  set _tutorial_n (math $_tutorial_n + 1)\n  echo \"$fish_pid.$_tutorial_n\" > {asked}\n\
-         \x20 for try in (seq 10)\n    test \"$(cat {answered} 2>/dev/null)\" = \"$fish_pid.$_tutorial_n\"; and break\n\
+         \x20 for try in (seq 20)\n    test \"$(cat {answered} 2>/dev/null)\" = \"$fish_pid.$_tutorial_n\"; and break\n\
          \x20   sleep 0.03\n  end\n  if test -s {notice}; cat {notice}; true > {notice}; end\n"
     )
 }

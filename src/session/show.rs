@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::state::{self, Place, StepState};
 use super::{Session, solution};
-use crate::course::model::{Hint, Quiz, Step};
+use crate::course::model::{FileMode, Hint, Quiz, Step};
 use crate::course::{self, Variables};
 use crate::markdown::{Block, Inline};
 use crate::ui::{Style, Ui, hang};
@@ -95,12 +95,15 @@ impl Session<'_> {
 /// What `tutorial run` does in a step, where it does something.
 fn what_run_does(step: &Step) -> Option<&'static str> {
     let offered = solution::offered(step);
+    let changes = |deed: &solution::Deed| matches!(deed, solution::Deed::Write(file) if file.mode == FileMode::Patch);
     let files = offered.iter().filter(|deed| matches!(deed, solution::Deed::Write(_))).count();
     match (files, offered.len() - files) {
         (0, 0) => None,
         (0, 1) => Some("runs the command above"),
         (0, _) => Some("runs the commands above"),
+        (1, 0) if offered.iter().all(changes) => Some("makes the change above"),
         (1, 0) => Some("writes the file above"),
+        (_, 0) if offered.iter().all(changes) => Some("makes the changes above"),
         (_, 0) => Some("writes the files above"),
         (1, 1) => Some("writes the file and runs the command above"),
         _ => Some("writes the files and runs the commands above"),

@@ -147,6 +147,17 @@ impl Session<'_> {
         Ok(point)
     }
 
+    /// Whether what could be taken back was done at this step, or led to it: what came before is not offered unasked,
+    /// since the learner's own work of the steps between would go with it.
+    pub fn undo_belongs_here(&self) -> bool {
+        let (Some(point), current) = (self.progress.undo.last(), self.progress.current.as_str()) else { return false };
+        let was_at = self.progress_at(&point.snapshot).map_or_else(|| current.to_owned(), |progress| progress.current);
+        let led_here = || state::after(&self.course, &was_at).is_some_and(|place| place.id() == current);
+        was_at == current
+            || point.what.ends_with(&format!("step {current}"))
+            || (led_here() && point.what.contains("skip"))
+    }
+
     /// Takes back the last undo.
     pub fn redo(&mut self) -> Result<UndoPoint, Failure> {
         self.ready()?;

@@ -62,6 +62,7 @@ impl Session<'_> {
             return Ok(());
         }
         self.keep(&super::snapshots::of_step(&id), crate::workspace::snapshot::Durability::Process)?;
+        self.forget_told();
         let setup = self.place()?.step.setup.clone();
         self.run_hidden("setup", &setup)?;
         let record = self.progress.step_mut(&id);

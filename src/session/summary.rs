@@ -24,9 +24,11 @@ impl Session<'_> {
             let _ = write!(text, ", {solved} with the solution");
         }
         text.push('\n');
-        if !answers.is_empty() {
+        let open: usize = state::places(&self.course).map(|place| self.open_questions(place.id())).sum();
+        if answers.len() + open > 0 {
             let right = answers.iter().filter(|right| **right).count();
-            let _ = writeln!(text, "  {right} of {} questions right at the first try", answers.len());
+            let _ = write!(text, "  {right} of {} questions right at the first try", answers.len() + open);
+            text.push_str(&if open == 0 { "\n".to_owned() } else { format!(", {open} left open\n") });
         }
         if !self.course.objectives.is_empty() {
             text.push_str("\nYou can now\n");

@@ -142,6 +142,11 @@ fn a_question_is_answered_by_its_letter() {
         line.trim().chars().next().unwrap().to_string()
     };
     assert!(shown.stderr.contains("tutorial answer"), "{shown:?}");
+    let open = home.tutorial(&["verify"]).expect(0);
+    assert!(open.stderr.contains("nothing to check here but a question: `tutorial answer`"), "{open:?}");
+    let left = home.tutorial(&["next"]).expect(0);
+    assert!(left.stderr.contains("a question that is still open: `tutorial back`"), "{left:?}");
+    home.tutorial(&["back"]).expect(0);
     let wrong = home.tutorial(&["answer", &letter("Yes")]).expect(1);
     assert!(wrong.stdout.contains("✗ Yes") && wrong.stdout.contains("It says otherwise."), "{wrong:?}");
     let right = home.tutorial(&["answer", &letter("No")]).expect(0);
@@ -151,7 +156,10 @@ fn a_question_is_answered_by_its_letter() {
     let file = home.workspace("small").join(".tutorial/progress.json");
     let progress: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(progress["steps"]["read"]["quizzes"]["0"], false, "the first try was wrong");
-    home.tutorial(&["next"]).expect(0);
+    let done = home.tutorial(&["verify"]).expect(0);
+    assert!(done.stderr.contains("this step is for reading"), "{done:?}");
+    let next = home.tutorial(&["next"]).expect(0);
+    assert!(!next.stderr.contains("still open"), "{next:?}");
     let none = home.tutorial(&["answer", "a"]).expect(1);
     assert!(none.stderr.contains("asks no question"), "{none:?}");
 }

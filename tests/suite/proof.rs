@@ -80,9 +80,9 @@ const WEAKER: [Weaker; 11] = [
     Weaker {
         lesson: "09-rollback",
         step: "revert",
-        check: "the last commit is a revert",
+        check: "it takes a change back",
         probe: "git: { branch: main, exists: true }",
-        passing: "reset instead of revert",
+        passing: "a revert of nothing",
     },
     Weaker {
         lesson: "11-drift",

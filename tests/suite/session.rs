@@ -140,7 +140,7 @@ fn a_course_is_walked_by_hand() {
     let states: Vec<&Value> = early["checks"].as_array().unwrap().iter().map(|check| &check["state"]).collect();
     assert_eq!(states, ["failed", "failed"]);
     let refused = home.tutorial(&["next"]).expect(1);
-    assert!(refused.stderr.contains("error: the step `file` is not done yet"), "{refused:?}");
+    assert!(refused.stderr.contains("error: the step “A file” is not done yet"), "{refused:?}");
     home.sh("small", "app", "echo wrong > notes/one.txt").expect(0);
     let half = home.tutorial(&["verify"]).expect(1);
     assert!(half.stdout.contains("✓ the file is there") && half.stdout.contains("✗ the file is right"), "{half:?}");
@@ -158,6 +158,7 @@ fn a_course_is_walked_by_hand() {
     home.sh("small", "app", "git reset --hard \"$first_commit\"").expect(0);
     let end = home.tutorial(&["next"]).expect(0);
     assert!(end.stdout.contains("You have finished A small course."), "{end:?}");
+    assert!(end.stdout.contains("  0 of 1 questions right at the first try, 1 left open\n"), "{end:?}");
     assert_eq!(home.tutorial(&["status", "--json"]).json()["done"], 5);
 }
 

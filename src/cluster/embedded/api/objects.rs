@@ -165,11 +165,11 @@ pub(super) async fn create(
     let writer = writer(&context.query, request.headers(), "");
     let (object, warnings) = object_of(context, request, target).await?;
     let repeated = admission::repeated_owners(&object);
-    let entry = context.server.registry.create(target.kind, object, &writer)?;
+    let (entry, stored) = context.server.registry.create_whole(target.kind, object, &writer)?;
     let mut answered = represent(context, 201, &entry, representation)?;
     answer::warn(&mut answered, &warnings);
     answer::warn(&mut answered, &repeated);
-    answer::warn(&mut answered, &admission::warnings(target.kind, &entry.value()));
+    answer::warn(&mut answered, &admission::warnings(target.kind, &stored));
     Ok(answered)
 }
 

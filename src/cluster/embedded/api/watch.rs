@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::super::registry::{Entry, Event, EventKind, Next, Subscription};
 use super::super::schema::Kind;
@@ -42,8 +43,9 @@ struct Watch {
     /// The bookmark that ends the initial events, at this revision.
     initial_end: Option<u64>,
     subscription: Subscription,
-    deadline: Instant,
-    next_bookmark: Instant,
+    // Kept over the events: each new timer would be entered into the runtime's one wheel.
+    deadline: Pin<Box<Sleep>>,
+    next_bookmark: Pin<Box<Sleep>>,
     ended: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -87,8 +89,8 @@ pub(super) fn answer(
         initial,
         initial_end: (bookmarks && versions.send_initial_events == Some(true)).then_some(after),
         subscription: registry.watch(target.kind, after),
-        deadline: now + Duration::from_secs(seconds.unsigned_abs()),
-        next_bookmark: now + BOOKMARK_PERIOD,
+        deadline: Box::pin(sleep_until(now + Duration::from_secs(seconds.unsigned_abs()))),
+        next_bookmark: Box::pin(sleep_until(now + BOOKMARK_PERIOD)),
         ended: false,
         _permit: permit,
     };
@@ -113,9 +115,10 @@ impl Watch {
             }
             tokio::select! {
                 next = self.subscription.next() => self.take(next, &mut frame),
-                () = sleep_until(self.deadline) => self.ended = true,
-                () = sleep_until(self.next_bookmark), if self.bookmarks => {
-                    self.next_bookmark += BOOKMARK_PERIOD;
+                () = &mut self.deadline => self.ended = true,
+                () = &mut self.next_bookmark, if self.bookmarks => {
+                    let next = self.next_bookmark.deadline() + BOOKMARK_PERIOD;
+                    self.next_bookmark.as_mut().reset(next);
                     let revision = self.subscription.position();
                     self.bookmark(revision, false, &mut frame);
                 }

@@ -186,11 +186,16 @@ impl Syncing {
         };
         let slices = self.registry.list(slice_kind, Some(namespace)).into_iter().filter(of_this);
         let service = service.value();
-        let selector = json!({"matchLabels": service["spec"]["selector"]});
-        let pods = self.registry.list(object::kind("v1", "Pod"), Some(namespace));
-        let selected = pods.into_iter().filter(|pod| object::selects(&selector, |key| pod.label(key)));
+        // A Service without a selector has end points of somebody else's.
+        let selector = service["spec"]["selector"].as_object().filter(|pairs| !pairs.is_empty());
+        let pods = selector.map(|pairs| {
+            let selector = json!({"matchLabels": pairs});
+            let all = self.registry.list(object::kind("v1", "Pod"), Some(namespace));
+            all.into_iter().filter(move |pod| object::selects(&selector, |key| pod.label(key)))
+        });
+        let selected: Vec<Arc<Entry>> = pods.into_iter().flatten().collect();
         let snapshot = endpoints::Snapshot {
-            pods: selected.map(|pod| pod.value()).collect(),
+            pods: selected.iter().map(|pod| pod.value()).collect(),
             slices: slices.map(|slice| slice.value()).collect(),
             service,
             endpoints,

@@ -188,6 +188,9 @@ fn observe_pod(shared: &Arc<Shared>, entry: &Arc<Entry>, event: EventKind) {
         pod.changed(entry);
         return;
     }
+    if !scheduler::may_concern(entry) {
+        return;
+    }
     let value = entry.value();
     match value.pointer("/spec/nodeName").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty()) {
         Some(NODE_NAME) => {

@@ -16,7 +16,7 @@ impl Registry {
         kind: &'static Kind,
         mut object: Value,
         writer: &Writer,
-    ) -> Result<Arc<Entry>, Status> {
+    ) -> Result<(Arc<Entry>, Value), Status> {
         let now = self.now_text();
         strategy::set_type(kind, &mut object);
         if !metadata::text(&object, "resourceVersion").is_empty() && !writer.dry_run {
@@ -41,7 +41,7 @@ impl Registry {
         mut object: Value,
         writer: &Writer,
         now: &str,
-    ) -> Result<Arc<Entry>, Status> {
+    ) -> Result<(Arc<Entry>, Value), Status> {
         stamp_new(&mut object, now);
         strategy::prepare_create(kind, &mut object);
         let name = metadata::text(&object, "name").to_owned();
@@ -62,7 +62,10 @@ impl Registry {
             return Err(errors::already_exists(kind, &name));
         }
         apply::settle(kind.definition(), &mut object);
-        self.commit(kind, &object, None, writer.dry_run)?.ok_or_else(|| errors::already_exists(kind, &name))
+        match self.commit(kind, &object, None, writer.dry_run)? {
+            Some(entry) => Ok((entry, object)),
+            None => Err(errors::already_exists(kind, &name)),
+        }
     }
 
     /// Namespaces must be there and stay; a dry run is told so too.

@@ -176,6 +176,16 @@ impl Registry {
 
     /// Creates; the namespace and name come from the object's metadata (`generateName` honoured).
     pub fn create(&self, kind: &'static Kind, object: Value, writer: &Writer) -> Result<Arc<Entry>, Status> {
+        self.create_whole(kind, object, writer).map(|(entry, _)| entry)
+    }
+
+    /// The same, with the object as it was stored but for its revision: for who would parse the entry at once.
+    pub fn create_whole(
+        &self,
+        kind: &'static Kind,
+        object: Value,
+        writer: &Writer,
+    ) -> Result<(Arc<Entry>, Value), Status> {
         let _services = self.service_guard(kind);
         if !metadata::text(&object, "name").is_empty() {
             return self.try_create(kind, object, writer);

@@ -129,7 +129,7 @@ impl Registry {
         self.check_namespace(kind, &object)?;
         strategy::label_namespace(kind, &mut object);
         admission::set_defaults(kind, &mut object);
-        let entry = self.finish_create(kind, object, writer, &now)?;
+        let (entry, _) = self.finish_create(kind, object, writer, &now)?;
         Ok(Written { entry, created: true, warnings: Vec::new() })
     }
 

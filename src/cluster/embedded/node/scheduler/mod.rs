@@ -15,9 +15,18 @@ use super::{NODE_NAME, Shared, kind};
 
 pub use taint::evict;
 
+/// The name by which pods ask for this scheduler; Kubernetes' default.
+const NAME: &str = "default-scheduler";
+
+/// Whether a pod may be bound, or this scheduler's to bind, as far as its text tells without being parsed.
+pub fn may_concern(entry: &Entry) -> bool {
+    let text = std::str::from_utf8(&entry.json).unwrap_or_default();
+    text.contains("\"nodeName\":\"") || text.contains(NAME)
+}
+
 /// Decides about a pod that no node has yet, and writes the decision.
 pub fn schedule(shared: &Arc<Shared>, entry: &Arc<Entry>, pod: &Value) {
-    if pod.pointer("/spec/schedulerName").is_some_and(|name| *name != "default-scheduler") {
+    if pod.pointer("/spec/schedulerName").is_some_and(|name| name != NAME) {
         return; // another scheduler's, which this cluster has not
     }
     if pod.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|gates| !gates.is_empty()) {
