@@ -127,8 +127,8 @@ fn spawn(files: &Files, program: &Path) -> Result<Child, ProcessError> {
         .stdin(Stdio::null())
         .stdout(log()?)
         .stderr(log()?)
-        // Fewer arenas: several threads that allocate little should not each keep a heap of their own.
-        .env("MALLOC_ARENA_MAX", "1")
+        // Its allocator's: pages of 2 MiB, of which each thread uses a corner, cost a third of what it occupies.
+        .env("MIMALLOC_ALLOW_THP", "0")
         .spawn()
         .map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })
 }
