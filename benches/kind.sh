@@ -14,7 +14,7 @@ scratch=$(mktemp -d)
 export TUTORIAL_HOME=$scratch/home
 finish() {
   kind delete cluster --name tutorial-bench-kind --kubeconfig "$scratch/kubeconfig" >/dev/null 2>&1 || true
-  "$binary" cluster delete --sandbox kind --name tutorial-bench --yes >/dev/null 2>&1 || true
+  "$binary" cluster delete --name tutorial-bench --yes >/dev/null 2>&1 || true
   "$binary" remove --dir "$scratch/course" --yes >/dev/null 2>&1 || true
   rm -rf "$scratch"
 }
@@ -79,7 +79,7 @@ for turn in $(seq "$turns"); do
   echo "$share" >>"$scratch/share"
   echo "turn $turn: kind $(tail -n 1 "$scratch/kind") s, ours $(tail -n 1 "$scratch/ready") s to Ready, $(tail -n 1 "$scratch/whole") s to the end, $seconds s of it our own"
   grep -E ' (begun|done): | all nodes' "$log" | sed 's/^/    /'
-  "$binary" cluster delete --sandbox kind --name tutorial-bench --yes >/dev/null 2>&1
+  "$binary" cluster delete --name tutorial-bench --yes >/dev/null 2>&1
   rm -f "$log"
 done
 

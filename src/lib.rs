@@ -21,3 +21,4 @@ pub mod session;
 pub mod settings;
 pub mod ui;
 pub mod workspace;
+pub mod yaml;

@@ -54,6 +54,8 @@ mod durability;
 mod commands;
 #[path = "suite/exactness.rs"]
 mod exactness;
+#[path = "suite/exec.rs"]
+mod exec;
 #[path = "suite/kubectl_builtin.rs"]
 mod kubectl_builtin;
 #[path = "suite/rollouts.rs"]

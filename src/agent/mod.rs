@@ -31,7 +31,6 @@ mod template;
 mod track;
 mod values;
 mod watch;
-mod yaml;
 
 use std::time::Instant;
 
@@ -42,6 +41,7 @@ use slug::{Purpose, slugify};
 use values::WERF_VERSION;
 
 use crate::error::Explain;
+use crate::yaml;
 
 const USAGE: &str = "\
 werf, as embedded in tutorial: deploys the commit that is checked out.

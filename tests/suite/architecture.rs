@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 600;
 
 /// Modules that anyone may import.
-const LEAVES: &[&str] = &["error", "settings", "release", "markdown", "discovery", "engine"];
+const LEAVES: &[&str] = &["error", "settings", "release", "markdown", "discovery", "engine", "yaml"];
 
 /// The parts of `course` that are plain types, for those who evaluate or keep what a course says.
 const PLAIN_COURSE: &[&str] = &["course::check", "course::model", "course::Variables"];
@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("markdown", &[]),
     ("discovery", &[]),
     ("engine", &[]),
+    ("yaml", &[]),
     ("args", &[]),
     ("course", &[]),
     ("checks", PLAIN_COURSE),

@@ -1,5 +1,6 @@
 //! Replays requests that a real Kubernetes 1.34.2 was sent with nothing but its API server running, so that no
-//! controller has a part in the answers: defaults, validation, decoding, patches, server-side apply.
+//! controller has a part in the answers: defaults, validation, decoding, patches, server-side apply. Of the requests
+//! 800 to 803 the recording kept a later one's status; what stands there is what their answers say was sent.
 
 use std::time::Duration;
 

@@ -13,14 +13,13 @@ use super::super::registry::{FieldValidation, errors};
 use super::super::schema::{self, Kind, StructureError};
 use super::super::status::Status;
 use super::body::RequestBody;
+use crate::yaml::{self, Document};
 
 /// As kube-apiserver's own limit.
 const BODY_BYTES_MAX: usize = 3 << 20;
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Far beyond any object, far below what the stack holds.
 const DEPTH_MAX: usize = 96; // serde_json itself stops at 128
-/// A YAML document that expands to more values than this is a bomb.
-const YAML_VALUES_MAX: usize = 1_000_000;
 
 pub(super) async fn read_body(body: RequestBody) -> Result<Bytes, Status> {
     let collected = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await;
@@ -47,6 +46,25 @@ pub(super) struct Decoded {
     pub value: Value,
     /// `duplicate field "data.a"`
     pub duplicates: Vec<String>,
+    /// The same of a body in YAML: `line 6: key "a" already set in map`.
+    pub repeated: Vec<String>,
+}
+
+impl Decoded {
+    fn of(value: Value) -> Self {
+        Self { value, duplicates: Vec::new(), repeated: Vec::new() }
+    }
+}
+
+/// go-yaml's words for keys that stand twice.
+pub(super) fn repeated(document: &Document) -> Vec<String> {
+    let told = document.repeated.iter();
+    told.map(|repeated| format!("line {}: key {:?} already set in map", repeated.line, repeated.key)).collect()
+}
+
+/// go-yaml's error of them, for a strict decoder.
+pub(super) fn repeated_error(repeated: &[String]) -> String {
+    format!("yaml: unmarshal errors:\n  {}", repeated.join("\n  "))
 }
 
 /// Decodes a body by its media type. `expected` is the kind's name for messages.
@@ -58,10 +76,10 @@ pub(super) fn decode(content_type: &str, body: &[u8], expected: &str) -> Result<
         }),
         "application/yaml" => decode_yaml(body)
             .map_err(|error| unrecognized(expected, &format!("yaml: {error}"), body))
-            .map(|value| Decoded { value, duplicates: Vec::new() }),
+            .map(|document| Decoded { repeated: repeated(&document), ..Decoded::of(document.value) }),
         "application/vnd.kubernetes.protobuf" => schema::decode_protobuf(body)
             .map_err(|error| errors::bad_request(format!("the protobuf body cannot be decoded: {error}")))
-            .map(|value| Decoded { value, duplicates: Vec::new() }),
+            .map(Decoded::of),
         _ => Err(Status::new(
             415,
             "UnsupportedMediaType",
@@ -112,12 +130,21 @@ fn summary(body: &[u8]) -> String {
     if body.len() > LENGTH { format!("{text} ...") } else { text }
 }
 
-pub(super) fn decode_yaml(body: &[u8]) -> Result<Value, String> {
+pub(super) fn decode_yaml(body: &[u8]) -> Result<Document, String> {
     let text = std::str::from_utf8(body).map_err(|_| "control characters are not allowed".to_owned())?;
-    let parsed: serde_yaml::Value =
-        serde_yaml::from_str(text).map_err(|error| go_yaml_error(&error.to_string(), text))?;
-    let mut budget = YAML_VALUES_MAX;
-    from_yaml(parsed, 0, &mut budget)
+    let document = yaml::parse_document(text).map_err(|error| go_yaml_error(&error, text))?;
+    if is_deeper(&document.value, DEPTH_MAX) {
+        return Err(format!("exceeded max depth of {DEPTH_MAX}"));
+    }
+    Ok(document)
+}
+
+fn is_deeper(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(items) => depth == 0 || items.iter().any(|item| is_deeper(item, depth - 1)),
+        Value::Object(members) => depth == 0 || members.values().any(|member| is_deeper(member, depth - 1)),
+        _ => false,
+    }
 }
 
 /// go-yaml's words for what this parser says; the line is counted from 1 as there.
@@ -132,37 +159,13 @@ fn go_yaml_error(error: &str, text: &str) -> String {
     }
 }
 
-fn from_yaml(value: serde_yaml::Value, depth: usize, budget: &mut usize) -> Result<Value, String> {
-    *budget = budget.checked_sub(1).ok_or_else(|| "document contains excessive aliasing".to_owned())?;
-    if depth > DEPTH_MAX {
-        return Err(format!("exceeded max depth of {DEPTH_MAX}"));
-    }
-    Ok(match value {
-        serde_yaml::Value::Sequence(items) => Value::Array(
-            items.into_iter().map(|item| from_yaml(item, depth + 1, budget)).collect::<Result<Vec<_>, _>>()?,
-        ),
-        serde_yaml::Value::Mapping(members) => {
-            let mut map = Map::new();
-            for (key, member) in members {
-                let key = match key {
-                    serde_yaml::Value::String(key) => key,
-                    other => serde_yaml::to_string(&other).map_err(|error| error.to_string())?.trim().to_owned(),
-                };
-                map.insert(key, from_yaml(member, depth + 1, budget)?);
-            }
-            Value::Object(map)
-        }
-        scalar => serde_json::to_value(scalar).map_err(|error| error.to_string())?,
-    })
-}
-
 /// JSON with its duplicate fields; the last of them counts, as in Go.
 pub(super) fn decode_json(body: &[u8]) -> Result<Decoded, String> {
     let mut duplicates = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let seed = Seed { path: &mut String::new(), duplicates: &mut duplicates, depth: 0, marks: None };
     let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    value.map(|value| Decoded { value, duplicates }).map_err(|error| schema::go_json_error(&error, body))
+    value.map(|value| Decoded { duplicates, ..Decoded::of(value) }).map_err(|error| schema::go_json_error(&error, body))
 }
 
 /// What is wrong with fields, in the order in which they stand in a JSON body.
@@ -299,7 +302,7 @@ pub(super) fn check_object(
     validation: FieldValidation,
     body: &[u8],
 ) -> Result<(Value, Vec<String>), Status> {
-    let Decoded { mut value, duplicates } = decoded;
+    let Decoded { mut value, duplicates, repeated } = decoded;
     check_type(kind, &value)?;
     let mut found = duplicates;
     for error in schema::check_structure(kind, &value) {
@@ -310,17 +313,21 @@ pub(super) fn check_object(
             }
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && repeated.is_empty() {
         return Ok((value, found));
     }
-    let found = in_order(body, found);
+    let mut found = in_order(body, found);
     match validation {
         FieldValidation::Strict => {
+            if !repeated.is_empty() {
+                found.insert(0, repeated_error(&repeated));
+            }
             let message = format!("strict decoding error: {}", found.join(", "));
             Err(cannot_be_handled(kind, kind.name, kind.version, &message))
         }
         FieldValidation::Warn => {
             schema::prune_unknown(kind, &mut value);
+            found.splice(0..0, repeated);
             Ok((value, found))
         }
         FieldValidation::Ignore => {

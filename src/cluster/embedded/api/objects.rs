@@ -206,7 +206,7 @@ pub(super) async fn patch(
     let body = decode::read_body(request.into_body()).await?;
     patch_options(&context.query, kind)?;
     let (body, duplicates) = if kind == PatchKind::Apply {
-        (applied_configuration(target, &body, named)?, Vec::new())
+        applied_configuration(target, &body, named, validation)?
     } else {
         patch_body(kind, &body)?
     };
@@ -220,6 +220,9 @@ pub(super) async fn patch(
     let (namespace, name) = (target.namespace.unwrap_or_default(), target.name.unwrap_or_default());
     let written = context.server.registry.patch_with(target.kind, namespace, name, &patch, &writer)?;
     let mut answered = represent(context, if written.created { 201 } else { 200 }, &written.entry, representation)?;
+    if kind == PatchKind::Apply && validation == FieldValidation::Warn {
+        answer::warn(&mut answered, &duplicates);
+    }
     answer::warn(&mut answered, &written.warnings);
     if writer.subresource.is_empty() {
         answer::warn(&mut answered, &admission::warnings(target.kind, &written.entry.value()));
@@ -310,15 +313,22 @@ fn check_operations(operations: &[Value]) -> Result<(), Status> {
     Ok(())
 }
 
-/// The body of a server-side apply, which must state its kind.
-fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Result<Value, Status> {
+/// The body of a server-side apply, which must state its kind, with the keys that stand in it twice.
+fn applied_configuration(
+    target: &Target<'_>,
+    body: &Bytes,
+    named: bool,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
     if !named {
         let cause = errors::required("fieldManager", "is required for apply patch");
         return Err(errors::invalid_named("PatchOptions.meta.k8s.io", "meta.k8s.io", "PatchOptions", "", &[cause]));
     }
-    let value = decode::decode_yaml(body).map_err(|error| {
+    let document = decode::decode_yaml(body).map_err(|error| {
         errors::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}"))
     })?;
+    let repeated = decode::repeated(&document);
+    let value = document.value;
     if !value.is_object() && !value.is_null() {
         let found = decode::go_type(&value);
         return Err(errors::bad_request(format!(
@@ -339,7 +349,11 @@ fn applied_configuration(target: &Target<'_>, body: &Bytes, named: bool) -> Resu
         return Err(errors::bad_request("metadata.managedFields must be nil"));
     }
     check_place(&value, target)?;
-    Ok(value)
+    if validation == FieldValidation::Strict && !repeated.is_empty() {
+        let why = decode::repeated_error(&repeated);
+        return Err(errors::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")));
+    }
+    Ok((value, repeated))
 }
 
 pub(super) async fn delete(

@@ -1,4 +1,4 @@
-//! YAML read as Helm reads it. The parser's events carry what a tree no longer knows: whether a scalar was quoted.
+//! YAML read as Helm and Kubernetes read it. The parser's events carry what a tree no longer knows: whether a scalar was quoted.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,6 +20,30 @@ const NODES_MAX: usize = 500_000;
 /// The parser's text.
 pub fn parse(text: &str) -> Result<Value, String> {
     read(text, Numbers::Whole)
+}
+
+/// A document as it is read, with what a strict reader would refuse.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    pub value: Value,
+    /// The keys that stand twice in a map, of which the last counts.
+    pub repeated: Vec<Repeated>,
+}
+
+/// A key that its map has already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated {
+    /// Counted from 1.
+    pub line: usize,
+    pub key: String,
+}
+
+/// As [`parse`], with the keys that stand twice.
+///
+/// # Errors
+/// The parser's text.
+pub fn parse_document(text: &str) -> Result<Document, String> {
+    read_document(text, Numbers::Whole)
 }
 
 /// As [`parse`]; a key that stands twice in a map is a mistake.
@@ -47,6 +71,10 @@ enum Numbers {
 }
 
 fn read(text: &str, numbers: Numbers) -> Result<Value, String> {
+    read_document(text, numbers).map(|document| document.value)
+}
+
+fn read_document(text: &str, numbers: Numbers) -> Result<Document, String> {
     // Its messages are those that the rest of the program points into the text with. A key that stands twice is no
     // mistake to Helm: the last one counts.
     if let Err(error) = serde_yaml::from_str::<serde_yaml::Value>(text)
@@ -56,12 +84,21 @@ fn read(text: &str, numbers: Numbers) -> Result<Value, String> {
     }
     let options =
         granit_parser::options! { emit_comments: false, block_nesting_limit: DEPTH_MAX, flow_nesting_limit: DEPTH_MAX };
-    let mut tree = Tree { numbers, open: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0 };
+    let mut tree = Tree {
+        numbers,
+        open: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        nodes: 0,
+        line: 0,
+        repeated: Vec::new(),
+    };
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, _) = event.map_err(|error| error.to_string())?;
+        let (event, span) = event.map_err(|error| error.to_string())?;
+        tree.line = span.start.line();
         tree.add(event)?;
     }
-    Ok(tree.root.unwrap_or(Value::Null))
+    Ok(Document { value: tree.root.unwrap_or(Value::Null), repeated: tree.repeated })
 }
 
 /// Builds the value from the parser's events, without recursion.
@@ -71,7 +108,13 @@ struct Tree {
     root: Option<Value>,
     anchors: HashMap<usize, (Value, usize)>,
     nodes: usize,
+    /// Of the event that is being added.
+    line: usize,
+    repeated: Vec<Repeated>,
 }
+
+/// How many repeated keys are told.
+const REPEATED_MAX: usize = 32;
 
 /// A collection that is not complete yet.
 enum Open {
@@ -134,7 +177,14 @@ impl Tree {
         if let Some((Open::Mapping(mapping), _)) = self.open.last_mut()
             && mapping.key.is_none()
         {
-            mapping.key = Some(if plain && text == "<<" { Key::Merge } else { Key::Name(key_text(text, plain)?) });
+            let key = if plain && text == "<<" { Key::Merge } else { Key::Name(key_text(text, plain)?) };
+            if let Key::Name(name) = &key
+                && mapping.entries.contains_key(name)
+                && self.repeated.len() < REPEATED_MAX
+            {
+                self.repeated.push(Repeated { line: self.line, key: name.clone() });
+            }
+            mapping.key = Some(key);
             if anchor != 0 {
                 self.anchors.insert(anchor, (text.into(), 1));
             }
@@ -268,6 +318,8 @@ mod tests {
             "base": {"x": 1, "w": 2}, "one": {"x": 1, "w": 3}, "two": {"x": 1, "w": 2, "z": 4}, "same": 2
         });
         assert_eq!(parse(text), Ok(expected));
+        let repeated = parse_document(text).unwrap().repeated;
+        assert_eq!(repeated, [Repeated { line: 6, key: "same".into() }]);
         let bomb: String = std::iter::once("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned())
             .chain((1..9).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))))
             .collect();

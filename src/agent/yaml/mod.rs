@@ -1,9 +1,0 @@
-//! YAML as Helm reads and writes it, which is YAML 1.1 by way of JSON: `yes` and `on` are truths, `0123` is octal,
-//! keys are sorted, lists are not indented. What Go's `sigs.k8s.io/yaml` does is the measure.
-
-mod read;
-mod words;
-mod write;
-
-pub use read::{parse, parse_strict, parse_values};
-pub use write::{write, write_indented};
