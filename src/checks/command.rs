@@ -18,6 +18,9 @@ const OUTPUT_MAX: usize = 64 * 1024;
 /// How long an output may stay open after its command has ended: something in the background holds it.
 const LINGER_MAX: Duration = Duration::from_millis(300);
 
+/// What stands before a remedy in the output of a lesson's script.
+const REMEDY_MARK: &str = "try: ";
+
 /// How a command ended, and what it printed.
 struct Outcome {
     ending: Ending,
@@ -37,11 +40,12 @@ pub async fn observe(probe: &CommandProbe, context: &Context) -> Finding {
         (None, None, None) => Some(0),
         (exit, _, _) => *exit,
     };
-    let outcome = match run(&probe.run, context).await {
+    let mut outcome = match run(&probe.run, context).await {
         Ok(outcome) => outcome,
         Err(error) => return no_shell(&error),
     };
     let observed = observation(&probe.run, &outcome);
+    let remedy = take_remedy(&mut outcome);
     let exit = match outcome.ending {
         Ending::Exit(code) if matches!(code, 126 | 127) && wanted_exit != Some(code) => {
             return unfit(&outcome).observing(observed);
@@ -55,7 +59,7 @@ pub async fn observe(probe: &CommandProbe, context: &Context) -> Finding {
         expectations.push(if exit == wanted {
             Expectation::met(expected, format!("it exits {exit}"))
         } else {
-            let actual = format!("it exits {exit}{}", said(&outcome));
+            let actual = printed(&outcome).map_or_else(|| format!("it exits {exit}"), str::to_owned);
             Expectation::unmet(expected, actual, "run it yourself, and read what it prints")
         });
     }
@@ -77,7 +81,7 @@ pub async fn observe(probe: &CommandProbe, context: &Context) -> Finding {
             Expectation::unmet(expected, actual, "run it yourself, and read what it prints")
         });
     }
-    conclude(&expectations).observing(observed)
+    conclude(&expectations).observing(observed).remedied_by(remedy)
 }
 
 /// Runs the author's script: exit 0 passed; 126, 127, a signal or the time limit: broken; else not yet.
@@ -85,11 +89,12 @@ pub async fn observe_script(script: &str, context: &Context) -> Finding {
     if script.trim().is_empty() {
         return Finding::broken("", "the script is empty");
     }
-    let outcome = match run(script, context).await {
+    let mut outcome = match run(script, context).await {
         Ok(outcome) => outcome,
         Err(error) => return no_shell(&error),
     };
     let observed = observation(script, &outcome);
+    let remedy = take_remedy(&mut outcome);
     let finding = match outcome.ending {
         Ending::Exit(0) => Finding::passed("the lesson's script to succeed", "it does"),
         Ending::Exit(126 | 127) | Ending::Signal(_) | Ending::TimeLimit => unfit(&outcome),
@@ -99,7 +104,19 @@ pub async fn observe_script(script: &str, context: &Context) -> Finding {
             Finding::failed("the lesson's script to succeed", actual, "")
         }
     };
-    finding.observing(observed)
+    finding.observing(observed).remedied_by(remedy)
+}
+
+/// The lines of the output that begin with `try: ` say what is to be tried; they are no part of what was found.
+fn take_remedy(outcome: &mut Outcome) -> Option<String> {
+    let (remedies, rest): (Vec<&str>, Vec<&str>) =
+        outcome.stdout.lines().partition(|line| line.starts_with(REMEDY_MARK));
+    if remedies.is_empty() {
+        return None;
+    }
+    let remedy = remedies.iter().map(|line| line[REMEDY_MARK.len()..].trim()).collect::<Vec<_>>().join(" ");
+    outcome.stdout = rest.join("\n");
+    Some(remedy)
 }
 
 /// The command could not be run as meant: the author's fault.
@@ -138,8 +155,12 @@ fn observation(script: &str, outcome: &Outcome) -> Vec<String> {
 
 /// `: its last line`, of errors before output.
 fn said(outcome: &Outcome) -> String {
-    let line = last_line(&outcome.stderr).or_else(|| last_line(&outcome.stdout));
-    line.map(|line| format!(": {line}")).unwrap_or_default()
+    printed(outcome).map(|line| format!(": {line}")).unwrap_or_default()
+}
+
+/// The last line that was printed, of errors before output.
+fn printed(outcome: &Outcome) -> Option<&str> {
+    last_line(&outcome.stderr).or_else(|| last_line(&outcome.stdout))
 }
 
 fn last_line(text: &str) -> Option<&str> {
@@ -235,5 +256,39 @@ impl Drop for ProcessGroup {
         if let Some(group) = self.0 {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_found_is_what_was_printed() {
+        async fn check(script: &str, actual: &str, remedy: Option<&str>) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = std::env::var("PATH").unwrap_or_default();
+            let context = Context {
+                repository: directory.path().to_owned(),
+                had_repository: false,
+                kubeconfig: None,
+                environment: vec![("PATH".into(), path)],
+            };
+            let probe = CommandProbe { run: script.into(), exit: Some(0), ..CommandProbe::default() };
+            for finding in [observe(&probe, &context).await, observe_script(script, &context).await] {
+                assert_eq!(finding.state, super::super::State::Failed, "{script}: {finding:?}");
+                assert_eq!(finding.actual, actual, "{script}");
+                assert_eq!(finding.remedy.as_deref(), remedy, "{script}");
+            }
+        }
+        check("test -x nothing", "it exits 1", None).await;
+        check("echo nothing is there; exit 3", "nothing is there", None).await;
+        check(
+            "echo 'try: write it,'; echo it is empty; echo 'try: `now`'; false",
+            "it is empty",
+            Some("write it, `now`"),
+        )
+        .await;
+        check("echo 'try: again'; exit 1", "it exits 1", Some("again")).await;
     }
 }

@@ -11,6 +11,8 @@ pub struct Finding {
     pub hint: String,
     /// What was asked and read, line by line.
     pub observation: Vec<String>,
+    /// What a script of the lesson says is to be tried: it knows more than the author's `else`.
+    pub remedy: Option<String>,
     /// Something is under way that may still bring what is expected; else waiting is of no use.
     pub in_progress: bool,
     /// What changes while something is under way that cannot be seen itself.
@@ -43,6 +45,7 @@ impl Finding {
             actual: actual.into(),
             hint: hint.into(),
             observation: Vec::new(),
+            remedy: None,
             in_progress: true,
             trace: None,
         }
@@ -51,6 +54,12 @@ impl Finding {
     #[must_use]
     pub fn observing(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.observation.extend(lines.into_iter().map(Into::into));
+        self
+    }
+
+    #[must_use]
+    pub fn remedied_by(mut self, remedy: Option<String>) -> Self {
+        self.remedy = remedy;
         self
     }
 

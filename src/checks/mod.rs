@@ -80,9 +80,10 @@ pub async fn observe(check: &Check, context: &Context, told: &dyn Fn(Waiting<'_>
     verdict(check, finding)
 }
 
-/// What is told of a finding. The author's own words come before ours.
+/// What is told of a finding. The author's own words come before ours, those of their script before the others.
 fn verdict(check: &Check, finding: Finding) -> Verdict {
-    let hint = match (&check.otherwise, finding.state) {
+    let own_words = finding.remedy.as_ref().or(check.otherwise.as_ref());
+    let hint = match (own_words, finding.state) {
         (_, State::Passed) => String::new(),
         (Some(words), State::Failed) => {
             words.replace("{expected}", &finding.expected).replace("{actual}", &finding.actual)
@@ -97,7 +98,7 @@ fn verdict(check: &Check, finding: Finding) -> Verdict {
         Probe::Shell { .. } => true,
         _ => false,
     };
-    let expected = match &check.otherwise {
+    let expected = match own_words {
         Some(_) if is_script && finding.state == State::Failed => check.name.clone(),
         _ => finding.expected,
     };

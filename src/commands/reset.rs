@@ -8,7 +8,7 @@ pub fn reset(host: &Host, arguments: &ResetArgs) -> Result<Exit, Failure> {
     let mut session = Session::open(host, &arguments.workspace)?;
     let id = session.progress.current.clone();
     let question = match arguments.what {
-        ResetTo::Step => format!("Put git and the sandbox back to the start of `{id}`?"),
+        ResetTo::Step => format!("Put git and the sandbox back to the start of “{}”?", session.place()?.step.title),
         ResetTo::Course => "Put git, the sandbox and your progress back to the start of the course?".into(),
     };
     if !arguments.yes {

@@ -33,8 +33,20 @@ fn tell(session: &Session<'_>, report: &Report, explain: bool) {
     let style = ui.conversation_style();
     session.tell(report, explain);
     let is_current = session.progress.current == report.step;
+    let is_last = state::after(&session.course, &report.step).is_none();
+    let open = session.open_questions(&report.step);
+    if report.passed() && !report.verdicts.is_empty() && is_current {
+        session.tell_debrief();
+    }
+    if report.passed()
+        && is_current
+        && let Some(question) = session.open_question_text()
+    {
+        ui.data(&question);
+    }
     if report.passed() && report.verdicts.is_empty() && is_current {
-        let text = match session.open_questions(&report.step) {
+        let text = match open {
+            0 if is_last => "There is nothing to check here: this step is for reading, and the last one.",
             0 => "There is nothing to check here: this step is for reading. `tutorial next` goes on.",
             1 => "There is nothing to check here but a question: `tutorial answer` and its letter.",
             _ => "There is nothing to check here but the questions: `tutorial answer` and a letter, for one at a time.",
@@ -43,10 +55,11 @@ fn tell(session: &Session<'_>, report: &Report, explain: bool) {
     } else if report.passed() && report.verdicts.is_empty() {
         ui.say(&format!("There is nothing to check in step `{}`: it is for reading.", report.step));
     } else if report.passed() && is_current {
-        session.tell_debrief();
-        let next = match state::after(&session.course, &report.step) {
-            Some(_) => "\nAll good. Go on with `tutorial next`.",
-            None => "\nAll good. That was the last step.",
+        let next = match open {
+            0 if is_last => "\nAll good. That was the last step.",
+            0 => "\nAll good. Go on with `tutorial next`.",
+            1 => "\nAll good, but a question is still open: `tutorial answer` and its letter.",
+            _ => "\nAll good, but questions are still open: `tutorial answer` and a letter, for one at a time.",
         };
         ui.say(&style.commands(next));
     } else if !report.passed() && is_current {

@@ -24,6 +24,8 @@ enum Then {
     Stay,
     /// Another step: it is shown.
     Show,
+    /// The same; it may have been done already, in the shell where the learner went on to it.
+    ShowAndLook,
     Leave,
 }
 
@@ -31,6 +33,7 @@ impl Session<'_> {
     /// Plays the course with the learner.
     pub fn play(&mut self, is_new: bool) -> Result<(), Failure> {
         let _session = self.announce(is_new);
+        let mut may_be_done = false;
         'steps: loop {
             if self.text_needs_sandbox() {
                 self.ready()?;
@@ -41,6 +44,9 @@ impl Session<'_> {
                 self.host.ui.failure(&failure);
             }
             self.write_prompt();
+            if std::mem::take(&mut may_be_done) {
+                self.tell_if_done()?;
+            }
             let shown = self.progress.current.clone();
             loop {
                 let then = self.choose()?;
@@ -48,6 +54,10 @@ impl Session<'_> {
                 match then {
                     Then::Leave => return Ok(()),
                     Then::Show => continue 'steps,
+                    Then::ShowAndLook => {
+                        may_be_done = true;
+                        continue 'steps;
+                    }
                     Then::Stay if self.progress.current != shown => {
                         self.tell_moved_on();
                         continue 'steps;
@@ -182,8 +192,8 @@ impl Session<'_> {
                 self.shell()?;
                 self.refresh();
                 if self.progress.current != shown {
-                    // `tutorial next` in the shell: the new step has not been read yet, so nothing is to be checked.
-                    return Ok(Then::Show);
+                    // `tutorial next` in the shell: that the new step is not done yet is no news.
+                    return Ok(Then::ShowAndLook);
                 }
                 self.check(Patience::Once)?;
             }
@@ -197,7 +207,8 @@ impl Session<'_> {
             Action::Hint => self.hint()?,
             Action::Reset => {
                 let id = self.progress.current.clone();
-                if self.host.ui.confirm(&format!("Put git and the sandbox back to the start of `{id}`?"), false)? {
+                let question = format!("Put git and the sandbox back to the start of “{}”?", self.place()?.step.title);
+                if self.host.ui.confirm(&question, false)? {
                     self.reset_to(&id, &format!("the reset of step {id}"))?;
                     return Ok(Then::Show);
                 }
@@ -259,6 +270,21 @@ impl Session<'_> {
         let report = self.verify(None, patience)?;
         self.tell(&report, false);
         if report.passed() {
+            self.tell_debrief();
+        }
+        Ok(())
+    }
+
+    /// Says so where the step passes; a step that does not has hardly been read.
+    fn tell_if_done(&mut self) -> Result<(), Failure> {
+        if self.place()?.step.checks.is_empty() || self.progress.step(&self.progress.current).settled {
+            return Ok(());
+        }
+        let id = self.progress.current.clone();
+        let report = self.observe(&id, Patience::Once)?;
+        if report.passed() {
+            self.record(&report)?;
+            self.tell(&report, false);
             self.tell_debrief();
         }
         Ok(())
@@ -358,13 +384,18 @@ impl Session<'_> {
         let ui = &self.host.ui;
         let solution = if self.place()?.step.checks.is_empty() { "" } else { " `tutorial solve` shows the solution." };
         let Some(number) = show::next_hint(&hints, &failing, &self.progress.step(&id).hints) else {
-            let text = format!("This step has no hint for where you are.{solution}");
+            let withheld = show::withheld(&hints, &failing, &self.progress.step(&id).hints);
+            let withheld = withheld.map(|text| format!(" {text}")).unwrap_or_default();
+            let text = format!("This step has no hint for where you are.{withheld}{solution}");
             ui.say(&ui.conversation_style().commands(&text));
             return Ok(());
         };
         self.tell_hint(&hints, number);
         if self.progress.step(&id).hints.contains(&number) {
-            ui.say(&ui.conversation_style().commands(&format!("There are no more hints for where you are.{solution}")));
+            let withheld = show::withheld(&hints, &failing, &self.progress.step(&id).hints);
+            let withheld = withheld.map(|text| format!(" {text}")).unwrap_or_default();
+            let text = format!("There are no more hints for where you are.{withheld}{solution}");
+            ui.say(&ui.conversation_style().commands(&text));
         }
         self.progress.step_mut(&id).hints.insert(number);
         self.save()

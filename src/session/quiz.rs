@@ -39,6 +39,21 @@ impl Session<'_> {
         asked.saturating_sub(self.progress.step(step).quizzes.len())
     }
 
+    /// The first of the current step's questions that is open, by its place.
+    fn first_open(&self) -> Option<usize> {
+        let answered = self.progress.step(&self.progress.current).quizzes;
+        (0..self.quizzes().len()).find(|number| !answered.contains_key(number))
+    }
+
+    /// The first question that is open as the learner reads it, with its letters.
+    pub fn open_question_text(&self) -> Option<String> {
+        let (number, quizzes) = (self.first_open()?, self.quizzes());
+        let ui = &self.host.ui;
+        let which = show::which_question(number, quizzes.len(), ui.style());
+        let quiz = quizzes.get(number)?;
+        Some(format!("\n{which}{}\n{}", show::question(quiz, ui), show::lettered(quiz, ui)))
+    }
+
     /// Asks the step's questions that have not been answered yet.
     pub fn ask_quizzes(&mut self) -> Result<(), Failure> {
         let id = self.progress.current.clone();
@@ -69,8 +84,14 @@ impl Session<'_> {
     pub fn answer_quiz(&mut self, question: Option<usize>, letters: &[char]) -> Result<bool, Failure> {
         let id = self.progress.current.clone();
         let quizzes = self.quizzes();
-        let open = || (0..quizzes.len()).find(|number| !self.progress.step(&id).quizzes.contains_key(number));
-        let number = question.or_else(open).unwrap_or(0);
+        let open = self.first_open();
+        if question.is_none() && open.is_none() && !quizzes.is_empty() {
+            let text =
+                if quizzes.len() == 1 { "the question of this step is" } else { "all questions of this step are" };
+            return Err(Failure::new(format!("{text} answered"))
+                .hint("`tutorial answer --question 1 a`, say, answers it again"));
+        }
+        let number = question.or(open).unwrap_or(0);
         let Some(quiz) = quizzes.get(number) else {
             return Err(match quizzes.len() {
                 0 => Failure::new("this step asks no question").hint("`tutorial start` shows the step"),
@@ -78,6 +99,8 @@ impl Session<'_> {
             });
         };
         let chosen = chosen(quiz, letters)?;
+        let style = self.host.ui.style();
+        self.host.ui.data(&show::which_question(number, quizzes.len(), style));
         tell(&self.host.ui, quiz, &chosen);
         let is_right = chosen == right(quiz);
         let ui = &self.host.ui;
@@ -87,6 +110,9 @@ impl Session<'_> {
         let _lock = self.lock("answer")?;
         self.keep_answer(&id, number, is_right, is_right);
         self.save()?;
+        if let Some(next) = self.open_question_text().filter(|_| is_right) {
+            self.host.ui.data(&next);
+        }
         Ok(is_right)
     }
 

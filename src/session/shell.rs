@@ -47,7 +47,7 @@ fn answered_file(workspace: &Workspace) -> PathBuf {
     workspace.directory().join("shell").join("answered")
 }
 
-/// What the prompt says once, above itself.
+/// What the prompt says once, above itself, of the step that `told_file` names.
 fn notice_file(workspace: &Workspace) -> PathBuf {
     workspace.directory().join("shell").join("notice")
 }
@@ -95,6 +95,11 @@ impl Session<'_> {
         let _ = std::fs::remove_file(told_file(&self.workspace));
     }
 
+    /// Whether a shell has said, or is about to say, that this step passes.
+    fn was_told(&self, step: &str) -> bool {
+        std::fs::read_to_string(told_file(&self.workspace)).is_ok_and(|told| told == step)
+    }
+
     /// Tells open shells where the learner is now. That this fails matters to nobody.
     pub fn write_prompt(&self) {
         self.write_prompt_with(false);
@@ -106,6 +111,10 @@ impl Session<'_> {
         let Some(place) = state::place(&self.course, &self.progress.current) else { return };
         let sign = if passes { " ✓" } else { "" };
         let text = format!("{}/{}{sign}\n", place.number, place.steps);
+        if !self.was_told(place.id()) {
+            // What it says is of another step, which a shell left to another to say.
+            let _ = std::fs::remove_file(notice_file(&self.workspace));
+        }
         if file.parent().is_some_and(|directory| std::fs::create_dir_all(directory).is_ok()) {
             let _ = files::write_atomically(&file, text.as_bytes());
         }
@@ -135,11 +144,12 @@ fn keep_prompt_true(host: &Host, root: &Path, is_over: &AtomicBool) {
         if let Ok(report) = session.observe(&id, Patience::Once) {
             let passes = has_checks && report.passed();
             session.write_prompt_with(passes);
-            let told = told_file(&session.workspace);
-            let was_told = || std::fs::read_to_string(&told).is_ok_and(|step| step == id);
-            if passes && !session.progress.step(&id).settled && !was_told() {
+            // Meanwhile the learner may have moved on in another shell.
+            session.refresh();
+            let is_here = session.progress.current == id;
+            if passes && is_here && !session.progress.step(&id).settled && !session.was_told(&id) {
                 let text = format!("{}\n", host.ui.wrapped(&notice(&report)));
-                let _ = files::write_atomically(&told, id.as_bytes());
+                let _ = files::write_atomically(&told_file(&session.workspace), id.as_bytes());
                 let _ = files::write_atomically(&notice_file(&session.workspace), text.as_bytes());
             }
         }

@@ -32,9 +32,11 @@ impl Session<'_> {
     pub fn quiz_text(&self) -> String {
         let ui = &self.host.ui;
         let mut text = String::new();
-        for quiz in self.quizzes() {
-            let _ = write!(text, "\n{}\n", question(&quiz, ui));
-            text.push_str(&lettered(&quiz, ui));
+        let quizzes = self.quizzes();
+        for (number, quiz) in quizzes.iter().enumerate() {
+            let which = which_question(number, quizzes.len(), ui.style());
+            let _ = write!(text, "\n{which}{}\n", question(quiz, ui));
+            text.push_str(&lettered(quiz, ui));
         }
         text
     }
@@ -110,6 +112,11 @@ fn what_run_does(step: &Step) -> Option<&'static str> {
     }
 }
 
+/// Which of several questions it is: a line above it.
+pub fn which_question(number: usize, count: usize, style: Style) -> String {
+    if count < 2 { String::new() } else { format!("{}\n", style.dim(&format!("Question {} of {count}", number + 1))) }
+}
+
 /// A question's options, each under a letter.
 pub fn lettered(quiz: &Quiz, ui: &Ui) -> String {
     let options = quiz.options.iter().zip('a'..);
@@ -134,6 +141,22 @@ pub fn next_hint(hints: &[Hint], failing: &[String], shown: &BTreeSet<usize>) ->
     let applies = |hint: &Hint| hint.when.as_ref().is_none_or(|name| failing.contains(name));
     let applying = || hints.iter().enumerate().filter(|(_, hint)| applies(hint)).map(|(number, _)| number);
     applying().find(|number| !shown.contains(number)).or_else(|| applying().next_back())
+}
+
+/// What is said of hints that were not shown, and are not for where the learner is.
+pub fn withheld(hints: &[Hint], failing: &[String], shown: &BTreeSet<usize>) -> Option<String> {
+    let left: Vec<(usize, &str)> = hints
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !shown.contains(number))
+        .filter_map(|(number, hint)| Some((number + 1, hint.when.as_deref()?)))
+        .filter(|(_, name)| !failing.iter().any(|failing| failing == name))
+        .collect();
+    match left.as_slice() {
+        [] => None,
+        [(number, name)] => Some(format!("Hint {number} is for the check “{name}”, which passes.")),
+        several => Some(format!("{} others are for checks that pass.", several.len())),
+    }
 }
 
 /// Where the learner stands, as one line with a bar.
@@ -234,5 +257,12 @@ mod tests {
         check(&["a", "b"], &[0, 3], Some(1));
         check(&["a"], &[0, 1, 3], Some(3));
         assert_eq!(next_hint(&hints[1..2], &[], &BTreeSet::new()), None);
+        let told = |failing: &[&str], shown: &[usize]| {
+            let failing: Vec<String> = failing.iter().map(|name| (*name).to_owned()).collect();
+            withheld(&hints, &failing, &shown.iter().copied().collect())
+        };
+        assert_eq!(told(&["a"], &[0, 1, 3]).as_deref(), Some("Hint 3 is for the check “b”, which passes."));
+        assert_eq!(told(&[], &[0, 3]).as_deref(), Some("2 others are for checks that pass."));
+        assert_eq!(told(&[], &[0, 1, 2, 3]), None);
     }
 }

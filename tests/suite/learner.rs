@@ -151,7 +151,9 @@ fn a_question_is_answered_by_its_letter() {
     assert!(wrong.stdout.contains("✗ Yes") && wrong.stdout.contains("It says otherwise."), "{wrong:?}");
     let right = home.tutorial(&["answer", &letter("No")]).expect(0);
     assert!(right.stdout.contains("✓ No") && right.stdout.contains("It says so."), "{right:?}");
-    let unknown = home.tutorial(&["answer", "z"]).expect(2);
+    let again = home.tutorial(&["answer", &letter("Yes")]).expect(1);
+    assert!(again.stderr.contains("the question of this step is answered") && again.stdout.is_empty(), "{again:?}");
+    let unknown = home.tutorial(&["answer", "--question", "1", "z"]).expect(2);
     assert!(unknown.stderr.contains("no answer `z`"), "{unknown:?}");
     let file = home.workspace("small").join(".tutorial/progress.json");
     let progress: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -162,6 +164,54 @@ fn a_question_is_answered_by_its_letter() {
     assert!(!next.stderr.contains("still open"), "{next:?}");
     let none = home.tutorial(&["answer", "a"]).expect(1);
     assert!(none.stderr.contains("asks no question"), "{none:?}");
+}
+
+#[test]
+fn of_several_questions_it_is_said_which_one_is_meant() {
+    let home = Home::new();
+    let course = home.path().join("asking");
+    std::fs::create_dir(&course).unwrap();
+    std::fs::write(course.join("course.yaml"), "id: asking\ntitle: A\nrepository: app\nlessons: [01-asking]\n")
+        .unwrap();
+    let question = |text: &str| {
+        format!(
+            "```yaml quiz\nquestion: {text}\noptions:\n  - text: Yes of {text}\n    right: true\n    \
+             explanation: So it is.\n  - text: No of {text}\n    explanation: It is not.\n```\n\n"
+        )
+    };
+    let lesson = format!(
+        "---\ntitle: A\n---\n## Ask {{#ask}}\n\nText.\n\n```sh solve\ntouch done\n```\n\n\
+         ```yaml check\n- name: it is done\n  file: {{ path: done, exists: true }}\n```\n\n{}{}\
+         ## Last {{#last}}\n\nText.\n",
+        question("one"),
+        question("two")
+    );
+    std::fs::write(course.join("01-asking.md"), lesson).unwrap();
+    let shown = home.tutorial(&["start", course.to_str().unwrap()]).expect(0).stdout;
+    assert!(shown.contains("Question 1 of 2") && shown.contains("Question 2 of 2"), "{shown}");
+    let letter = |text: &str| {
+        let line = shown.lines().find(|line| line.ends_with(&format!(") {text}"))).unwrap();
+        line.trim().chars().next().unwrap().to_string()
+    };
+    home.sh("asking", "app", "touch done").expect(0);
+    let passed = home.tutorial(&["verify"]).expect(0);
+    assert!(passed.stdout.contains("Question 1 of 2") && passed.stdout.contains(") Yes of one"), "{passed:?}");
+    assert!(passed.stderr.contains("questions are still open: `tutorial answer`"), "{passed:?}");
+    let first = home.tutorial(&["answer", &letter("Yes of one")]).expect(0).stdout;
+    let (told, next) = first.split_once("So it is.").unwrap();
+    assert!(told.contains("Question 1 of 2") && next.contains("Question 2 of 2"), "{first}");
+    assert!(next.contains(") Yes of two"), "{first}");
+    home.tutorial(&["answer", &letter("No of two")]).expect(1);
+    let one_left = home.tutorial(&["verify"]).expect(0);
+    assert!(one_left.stderr.contains("a question is still open: `tutorial answer`"), "{one_left:?}");
+    home.tutorial(&["answer", &letter("Yes of two")]).expect(0);
+    let none_left = home.tutorial(&["answer", "a"]).expect(1);
+    assert!(none_left.stderr.contains("all questions of this step are answered"), "{none_left:?}");
+    let passed = home.tutorial(&["verify"]).expect(0);
+    assert!(passed.stderr.contains("Go on with `tutorial next`") && !passed.stdout.contains("Question"), "{passed:?}");
+    home.tutorial(&["next"]).expect(0);
+    let last = home.tutorial(&["verify"]).expect(0);
+    assert!(last.stderr.contains("the last one") && !last.stderr.contains("tutorial next"), "{last:?}");
 }
 
 #[test]
@@ -176,6 +226,13 @@ fn what_is_offered_next_is_what_the_step_has() {
     home.tutorial(&["hint"]).expect(0);
     let again = home.tutorial(&["hint"]).expect(0);
     assert!(again.stdout.contains("Hint 2 of 2") && again.stderr.contains("no more hints"), "{again:?}");
+    home.tutorial(&["reset", "course", "--yes"]).expect(0);
+    home.tutorial(&["goto", "file"]).expect(0);
+    home.tutorial(&["run"]).expect(0);
+    home.tutorial(&["hint"]).expect(0);
+    let withheld = home.tutorial(&["hint"]).expect(0);
+    let told = withheld.stderr.replace('\n', " ");
+    assert!(told.contains("Hint 2 is for the check “the file is right”, which passes."), "{withheld:?}");
     let reading = home.tutorial(&["verify", "--step", "read"]).expect(0);
     assert!(reading.stderr.contains("step `read`") && !reading.stderr.contains("this step"), "{reading:?}");
 }

@@ -94,9 +94,9 @@ const WEAKER: [Weaker; 11] = [
     Weaker {
         lesson: "11-drift",
         step: "unnoticed",
-        check: "the label is there",
+        check: "werf plans no change for it",
         probe: "git: { branch: main, exists: true }",
-        passing: "the label on the wrong environment",
+        passing: "scaled as well",
     },
     Weaker {
         lesson: "12-triggers",

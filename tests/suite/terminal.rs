@@ -137,6 +137,55 @@ fn a_step_is_played_by_the_menu_and_in_the_shell() {
 }
 
 #[test]
+fn a_step_that_was_gone_on_to_and_done_in_the_shell_is_done_in_the_menu() {
+    let home = Home::new();
+    let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));
+    let line = format!("'{}' start '{course}' --sandbox embedded", env!("CARGO_BIN_EXE_tutorial"));
+    home.tutorial(&["start", &course]).expect(0);
+    home.tutorial(&["next"]).expect(0);
+    home.tutorial(&["run"]).expect(0);
+    let Some(mut terminal) = Terminal::open(&home, &line) else { return };
+    terminal.wait_for("Open a shell here");
+    terminal.press(ENTER);
+    terminal.wait_for("(tutorial 2/5");
+    let program = env!("CARGO_BIN_EXE_tutorial");
+    terminal.press(&format!("'{program}' next > /dev/null 2>&1; echo mo\"\"ved\r"));
+    terminal.wait_for("moved\r\n");
+    terminal.wait_for("(tutorial 3/5)");
+    // What another shell left to be said of the step before is not said of this one.
+    let directory = home.workspace("small").join(".tutorial/shell");
+    std::fs::write(directory.join("told"), "file").unwrap();
+    std::fs::write(directory.join("notice"), "left over\n").unwrap();
+    let left_at = terminal.seen;
+    terminal.press("git init -q; git add .; git commit -qm First; echo do\"\"ne\r");
+    terminal.wait_for("done\r\n");
+    // The prompt may come before the verdict does; the one behind it knows it.
+    let prompt = directory.join("prompt");
+    let deadline = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(&prompt).unwrap().contains('✓') {
+        assert!(Instant::now() < deadline, "the prompt is never told that the checks pass");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminal.press(ENTER);
+    terminal.wait_for("(tutorial 3/5 ✓)");
+    let said = String::from_utf8_lossy(&terminal.printed.lock().unwrap()).into_owned()[left_at..].to_owned();
+    assert!(!said.contains("left over"), "{said}");
+    terminal.press("exit\r");
+    // Back in the session it is shown, and that it is done.
+    terminal.wait_for("step 3/5");
+    terminal.wait_for(" main has a commit");
+    terminal.wait_for("Well done. What next?");
+    terminal.wait_for("Go on");
+    terminal.press(ENTER);
+    terminal.wait_for("step 4/5");
+    terminal.wait_for("Quit");
+    terminal.press(UP);
+    terminal.press(ENTER);
+    terminal.wait_for("Your progress is kept");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
 fn an_interrupt_leaves_the_terminal_as_it_was() {
     let home = Home::new();
     let course = format!("{}/tests/golden/small-course", env!("CARGO_MANIFEST_DIR"));

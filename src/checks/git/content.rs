@@ -19,12 +19,18 @@ pub fn expectations(
     if let Some(pattern) = &probe.message_matches {
         expectations.push(message(facts, commit, pattern)?);
     }
+    let mut absent = Vec::new();
+    for path in &probe.contains_file {
+        if !facts.has_path(commit, path)? {
+            absent.push(path.as_str());
+        }
+    }
     for path in &probe.contains_file {
         let expected = format!("{path} committed on {}", commit.label);
-        expectations.push(if facts.has_path(commit, path)? {
-            Expectation::met(expected, format!("{path} is in {}", commit.short))
+        expectations.push(if absent.contains(&path.as_str()) {
+            missing(facts, commit, path, &absent, expected)?
         } else {
-            missing(facts, commit, path, expected)?
+            Expectation::met(expected, format!("{path} is in {}", commit.short))
         });
     }
     for path in &probe.lacks_file {
@@ -62,11 +68,20 @@ fn message(facts: &Facts, commit: &Commit, pattern: &str) -> Result<Expectation,
     Ok(Expectation::unmet(expected, actual, hint))
 }
 
-/// A path that the commit's tree has not: where it is instead.
-fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Result<Expectation, GitError> {
+/// A path that the commit's tree has not: where it is instead. What is to be done is said of `all` that are missing in
+/// the same way.
+fn missing(
+    facts: &Facts,
+    commit: &Commit,
+    path: &str,
+    all: &[&str],
+    expected: String,
+) -> Result<Expectation, GitError> {
     let paths = facts.paths(commit)?;
-    let there = facts.repository.workdir().is_some_and(|directory| directory.join(path).exists());
-    if there {
+    let is_there = |path: &str| facts.repository.workdir().is_some_and(|directory| directory.join(path).exists());
+    let alike: Vec<&str> = all.iter().copied().filter(|other| is_there(other) == is_there(path)).collect();
+    let to_add = alike.join(" ");
+    if is_there(path) {
         let actual = format!("{path} is in your folder, but not in {}", describe(commit));
         let current = facts.head_branch()?;
         let elsewhere = current.filter(|branch| *branch != commit.label && commit.label != "HEAD");
@@ -80,7 +95,10 @@ fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Resu
             let hint = format!("you are on {branch}: was it committed there? `git checkout {}` first", commit.label);
             return Ok(Expectation::unmet(expected, actual, hint));
         }
-        let hint = format!("`git add {path}` and `git commit` take it in (`git status` says whether it is ignored)");
+        let hint = {
+            let (them, they) = if alike.len() == 1 { ("it", "it is") } else { ("them", "they are") };
+            format!("`git add {to_add}` and `git commit` take {them} in (`git status` says whether {they} ignored)")
+        };
         return Ok(Expectation::unmet(expected, actual, hint));
     }
     Ok(match nearest_path(path, paths.iter().map(String::as_str)) {
@@ -92,7 +110,7 @@ fn missing(facts: &Facts, commit: &Commit, path: &str, expected: String) -> Resu
         None => Expectation::unmet(
             expected,
             format!("{path} is neither in {} nor in your folder", describe(commit)),
-            format!("write {path}; then `git add {path}` and `git commit`"),
+            format!("write {}; then `git add {to_add}` and `git commit`", alike.join(", ")),
         ),
     })
 }
@@ -102,7 +120,7 @@ fn file_matches(facts: &Facts, commit: &Commit, path: &str, pattern: &str) -> Re
     let Ok(regex) = Regex::new(pattern) else {
         return Err(GitError(format!("/{pattern}/ is no regular expression")));
     };
-    let Some(text) = facts.text(commit, path)? else { return missing(facts, commit, path, expected) };
+    let Some(text) = facts.text(commit, path)? else { return missing(facts, commit, path, &[path], expected) };
     let found = file::matches(&expected, &regex, &text);
     if found.met {
         return Ok(Expectation { actual: format!("{path} in {} does", commit.short), ..found });

@@ -32,7 +32,7 @@ pub async fn object(
             (None, names) => format!("no {kind} {name} in namespace {namespace}; there is {}", some_of(names, 6)),
         }
     } else {
-        format!("no namespace {namespace}; there is {}", some_of(&namespaces, 6))
+        no_namespace(namespace, &namespaces)
     };
     let elsewhere: Vec<&str> = all.iter().filter(|object| name_of(object) == name).map(namespace_of).collect();
     let hint = match elsewhere.first() {
@@ -43,6 +43,16 @@ pub async fn object(
         None => hint_to_deploy(namespace),
     };
     Ok(Finding::failed(expected, actual, hint).in_progress(false))
+}
+
+/// Which namespaces there are; those that every cluster has from its beginning are no place of a learner's.
+fn no_namespace(wanted: &str, namespaces: &[String]) -> String {
+    let made: Vec<&str> = namespaces.iter().map(String::as_str).filter(|name| *name != "default").collect();
+    if made.is_empty() {
+        format!("no namespace {wanted}, nor any beside Kubernetes' own")
+    } else {
+        format!("no namespace {wanted}; beside Kubernetes' own there is {}", some_of(&made, 6))
+    }
 }
 
 /// Objects by a selector, of which there is none.
@@ -56,7 +66,7 @@ pub async fn objects(
     let kind = &resource.kind;
     let namespaces = cluster.namespaces().await?;
     if resource.namespaced && !namespaces.iter().any(|known| known == namespace) {
-        let actual = format!("no namespace {namespace}; there is {}", some_of(&namespaces, 6));
+        let actual = no_namespace(namespace, &namespaces);
         return Ok(Finding::failed(expected, actual, hint_to_deploy(namespace)));
     }
     let others = cluster.list(&resource.collection(Some(namespace)), None).await?;
