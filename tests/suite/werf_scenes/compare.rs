@@ -49,7 +49,7 @@ impl Comparable {
                 }
                 this.frame(TABLE, rows);
             } else if !std::mem::replace(&mut logs_told, true) {
-                this.frame("Logs for pods", log_lines.iter().cloned());
+                this.frame(title, log_lines.iter().cloned());
             }
         }
         sort_generated_rows(&mut this.lines);
@@ -57,6 +57,7 @@ impl Comparable {
     }
 
     fn frame(&mut self, title: &str, lines: impl IntoIterator<Item = String>) {
+        let title = without_the_random(title);
         self.lines.push(format!("┌ {title}"));
         self.lines.extend(lines);
         self.lines.extend([format!("└ {title}"), String::new()]);

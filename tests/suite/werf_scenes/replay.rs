@@ -9,7 +9,7 @@ use super::super::requests::{Difference, Known};
 use super::super::werf::{Scene, told};
 use super::compare::Comparable;
 
-const TABLE: &str = "werf-differ.txt";
+pub const TABLE: &str = "werf-differ.txt";
 
 /// What a pod's row may say besides, while a busy machine is slow to start it.
 const STARTING: [&str; 2] =
