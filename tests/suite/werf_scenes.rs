@@ -290,7 +290,8 @@ fn failures(replay: &mut Replay) {
     replay.command("werf rollback --env production --revision 77");
     replay.command(HISTORY);
     for (marker, change) in [
-        ("15", "image: localhost:5001/nothing:1".to_owned()),
+        // As unreachable for the node as the recorded one was; the embedded registry may itself be at 5001.
+        ("15", "image: localhost:1/nothing:1".to_owned()),
         ("16", format!("{image}\n        command: [\"sh\", \"-c\", \"exit 1\"]")),
     ] {
         replay.scene(marker);
