@@ -272,7 +272,7 @@ impl Followed {
                 let events = pod_events(cluster, &self.target.namespace).await?;
                 self.errors.observe(&pods.pods, &events, jiff::Timestamp::now().as_second(), allowed + 1);
             }
-            // Pods that served all the time are not news; nor are any of what was never waited for, but new ones.
+            // Pods that served all the time are not news; of what was ready at the first look only new ones are.
             let waited_for = !(first && ready == Ok(true));
             if self.pods.is_some() || pods.have_new(pods_before) || (waited_for && !pods.are_ready()) {
                 self.pods = Some(pods);
