@@ -64,6 +64,8 @@ mod rollouts;
 mod werf;
 #[path = "suite/werf_releases.rs"]
 mod werf_releases;
+#[path = "suite/werf_scenes.rs"]
+mod werf_scenes;
 
 #[path = "suite/broken.rs"]
 mod broken;

@@ -1,6 +1,7 @@
 //! Carrying a deployment out: the plan from the cluster's answers, the revision's record, the operations stage by
 //! stage, and what is printed of them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -97,6 +98,11 @@ impl Deployment<'_> {
         let mut report = Report::default();
         let deadline = (self.timeout_s > 0).then(|| Instant::now() + Duration::from_secs(self.timeout_s));
         let mut tracker = Tracker::new(self.cluster, self.output, deadline);
+        let namespaces: BTreeSet<String> =
+            operations.iter().map(|operation| self.target(operation).namespace).collect();
+        for namespace in &namespaces {
+            tracker.note_pods(namespace).await;
+        }
         let track_all = history.last().is_some_and(|last| last.info.status != Status::Deployed);
         let rollback_to = if auto_rollback { history.last_deployed().cloned() } else { None };
         let attempt = Attempt { track_all, show_failure: rollback_to.is_none() };

@@ -50,6 +50,8 @@ pub struct Tracker<'a> {
     /// Ready resources that a table has shown already.
     shown: HashSet<String>,
     logged: HashMap<String, usize>,
+    /// The uids of the pods that were there before anything was changed.
+    pods_before: HashSet<String>,
 }
 
 /// One target while it is waited for.
@@ -65,7 +67,15 @@ struct Followed {
 impl<'a> Tracker<'a> {
     /// A tracker that gives up at the deadline.
     pub fn new(cluster: &'a Cluster, output: &'a Output, deadline: Option<Instant>) -> Self {
-        Self { cluster, output, deadline, above: Vec::new(), shown: HashSet::new(), logged: HashMap::new() }
+        let (above, shown, logged, pods_before) = (Vec::new(), HashSet::new(), HashMap::new(), HashSet::new());
+        Self { cluster, output, deadline, above, shown, logged, pods_before }
+    }
+
+    /// Takes note of a namespace's pods before anything is changed: those that come later are news.
+    pub async fn note_pods(&mut self, namespace: &str) {
+        // Where they cannot be listed, all of them are news.
+        let pods = self.cluster.list(&format!("/api/v1/namespaces/{namespace}/pods")).await.unwrap_or_default();
+        self.pods_before.extend(pods.iter().filter_map(|pod| Some(pod.pointer("/metadata/uid")?.as_str()?.to_owned())));
     }
 
     /// Waits until all targets are as desired. `show_failure` is off where a roll-back follows and shows it.
@@ -86,7 +96,7 @@ impl<'a> Tracker<'a> {
             let mut failure = None;
             for one in followed.iter_mut().filter(|one| one.state == State::Waiting) {
                 let before = one.last.clone();
-                if let Err(fault) = one.look(self.cluster).await {
+                if let Err(fault) = one.look(self.cluster, &self.pods_before).await {
                     failure.get_or_insert(fault);
                 }
                 if one.last != before {
@@ -101,8 +111,8 @@ impl<'a> Tracker<'a> {
                 failure = self.timed_out(&followed, changed_at);
             }
             if let Some(fault) = failure {
+                self.log(&followed).await;
                 if show_failure {
-                    self.log(&followed).await;
                     self.show(&followed);
                 } else {
                     self.above = rows(&followed, &HashSet::new());
@@ -123,7 +133,7 @@ impl<'a> Tracker<'a> {
     pub async fn glance(&mut self, targets: Vec<Target>) {
         let mut followed: Vec<Followed> = targets.into_iter().map(Followed::new).collect();
         for one in &mut followed {
-            let _ = one.look(self.cluster).await;
+            let _ = one.look(self.cluster, &self.pods_before).await;
         }
         self.show(&followed);
     }
@@ -236,7 +246,7 @@ impl Followed {
     }
 
     /// Looks at the object once; `Err` says that it failed for good.
-    async fn look(&mut self, cluster: &Cluster) -> Result<(), Fault> {
+    async fn look(&mut self, cluster: &Cluster, pods_before: &HashSet<String>) -> Result<(), Fault> {
         let object = cluster.get(&self.target.path).await?;
         let Some(object) = object else {
             if self.target.absent {
@@ -250,21 +260,21 @@ impl Followed {
         }
         let ready = readiness(&object);
         let first = !std::mem::replace(&mut self.looked, true);
-        // What is ready at the first look was never waited for: its pods are nobody's concern.
         let mut allowed = 1;
         let is_workload = object.pointer("/spec/selector").is_some() && object.pointer("/spec/template").is_some();
         // Until the controller has seen the change, the pods are those of the revision before.
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         let is_seen = number("/status/observedGeneration") >= number("/metadata/generation");
-        if is_workload && is_seen && !(first && ready == Ok(true)) {
+        if is_workload && is_seen {
             let pods = present_pods(cluster, &self.target.namespace, &object).await?;
             allowed = pods.wanted.max(1);
             if ready != Ok(true) {
                 let events = pod_events(cluster, &self.target.namespace).await?;
                 self.errors.observe(&pods.pods, &events, jiff::Timestamp::now().as_second(), allowed + 1);
             }
-            // Pods that served all the time are not news.
-            if self.pods.is_some() || !pods.are_ready() {
+            // Pods that served all the time are not news; of what was ready at the first look only new ones are.
+            let waited_for = !(first && ready == Ok(true));
+            if self.pods.is_some() || pods.have_new(pods_before) || (waited_for && !pods.are_ready()) {
                 self.pods = Some(pods);
             }
         }

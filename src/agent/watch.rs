@@ -1,6 +1,6 @@
 //! How a resource stands: pure functions of the object, and for a workload of its pods and their events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -16,9 +16,14 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Whether as many as are wanted are ready, and no others are there.
+    /// Whether all that are there are ready.
     pub fn are_ready(&self) -> bool {
-        self.pods.len() as u64 == self.wanted && self.pods.iter().all(|pod| condition(pod, "Ready") == Some("True"))
+        self.pods.iter().all(|pod| condition(pod, "Ready") == Some("True"))
+    }
+
+    /// Whether there are others than those of these uids.
+    pub fn have_new(&self, known: &HashSet<String>) -> bool {
+        self.pods.iter().any(|pod| !known.contains(text(pod, "/metadata/uid")))
     }
 }
 

@@ -266,11 +266,13 @@ impl View<'_> {
             cells.push(value.unwrap_or_default().to_owned());
         }
         if self.labels {
-            let all: Vec<String> = labels
+            let mut all: Vec<String> = labels
                 .into_iter()
                 .flatten()
                 .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
                 .collect();
+            // By the whole text, as the real one does, so that `app.kubernetes.io/name=` comes before `app=`.
+            all.sort();
             cells.push(if all.is_empty() { "<none>".into() } else { all.join(",") });
         }
         cells

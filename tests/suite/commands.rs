@@ -161,7 +161,7 @@ fn free_port() -> u16 {
 }
 
 /// What differs, line by line, in their order.
-fn differences(ours: &[String], theirs: &[String]) -> Vec<Difference> {
+pub fn differences(ours: &[String], theirs: &[String]) -> Vec<Difference> {
     let [theirs, ours]: [Vec<&str>; 2] = [theirs, ours].map(|lines| lines.iter().map(String::as_str).collect());
     let diff = similar::TextDiff::from_slices(&theirs, &ours);
     diff.iter_all_changes()

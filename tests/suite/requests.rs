@@ -284,6 +284,11 @@ impl Known {
         self.cases.len()
     }
 
+    /// The cases' numbers.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.cases.keys().copied()
+    }
+
     /// The lines of a case.
     pub fn lines(&self, number: usize) -> &[String] {
         self.cases.get(&number).map_or(&[], |case| &case.lines)

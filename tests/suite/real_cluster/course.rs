@@ -10,7 +10,6 @@ use super::differences::{is_known, not_met};
 use super::observed::{self, Difference, KINDS};
 use super::player::Player;
 use super::{alone, containers, docker, has_engine};
-use crate::werf::normalised;
 
 /// How long two clusters may take until they show the same.
 const SETTLING_TIME_MAX: Duration = Duration::from_secs(60);
@@ -94,6 +93,52 @@ fn printed(transcript: &str) -> Value {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
     }
     sorted_by_hash(text.lines().collect()).into_iter().collect()
+}
+
+/// The text without what differs from run to run, the images' blocks and logs, which two clusters tell each in its own
+/// way, and all progress tables but the last, for how many there are is a matter of seconds.
+fn normalised(text: &str) -> Vec<String> {
+    let mut text = text.to_owned();
+    for (pattern, replacement) in [
+        (r"(?m)^Using werf config render file: .*$", "Using werf config render file: <tmp>"),
+        (r"(?s)┌ 🛳️[^\n]*\n.*?└ 🛳️[^\n]*\n", ""),
+        (r"(?s)┌ Logs for[^\n]*\n.*?└ Logs for[^\n]*\n\n", ""),
+        (r"\n│ {30,}", ""),
+        (r"/\S*werf-config-render-\w+", "<tmp>"),
+        (r"[0-9a-f]{56}-\d{13}", "TAG"),
+        (r"[0-9a-f]{56}", "DIGEST"),
+        (r"[0-9a-f]{40}", "COMMIT"),
+        (r"Pod/demo-app-[0-9a-z]+-[0-9a-z]{5}", "POD"),
+        (r"localhost:\d+", "REGISTRY"),
+        (r"\d+\.\d\d seconds", "N seconds"),
+        (r#"current directory "[^"]*""#, r#"current directory "DIR""#),
+        (r"(?m)^│  • POD +READY.*\n", ""),
+        (r"(READY) +Ready:\d+/\d+", "$1"),
+        (r" {2,}", " "),
+        (r"(?m) +$", ""),
+        (r"\n{2,}", "\n"),
+    ] {
+        text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
+    }
+    last_table_only(text.lines().map(str::to_owned).collect())
+}
+
+fn last_table_only(lines: Vec<String>) -> Vec<String> {
+    let tables = lines.iter().filter(|line| *line == "┌ Progress status").count();
+    let mut seen = 0;
+    let mut inside = false;
+    lines
+        .into_iter()
+        .filter(|line| {
+            if line == "┌ Progress status" {
+                seen += 1;
+                inside = true;
+            }
+            let dropped = inside && seen < tables;
+            inside &= line != "└ Progress status";
+            !dropped
+        })
+        .collect()
 }
 
 /// What stands in the order of generated names is put in another one, which is the same for both.
