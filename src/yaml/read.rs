@@ -319,7 +319,7 @@ mod tests {
         });
         assert_eq!(parse(text), Ok(expected));
         let repeated = parse_document(text).unwrap().repeated;
-        assert_eq!(repeated, [Repeated { line: 6, key: "same".into() }]);
+        assert_eq!(repeated, [Repeated { line: 7, key: "same".into() }]);
         let bomb: String = std::iter::once("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned())
             .chain((1..9).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))))
             .collect();

@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     /// Recorded from `toYaml` of Helm 3.19, one JSON array `[value, text]` a line.
-    const RECORDED: &str = include_str!("../../../tests/golden/templates/yaml.jsonl");
+    const RECORDED: &str = include_str!("../../tests/golden/templates/yaml.jsonl");
 
     #[test]
     fn values_are_written_as_helm_writes_them() {

@@ -47,6 +47,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn what_a_step_made_can_be_broken_and_its_check_tells() {
     let course = tutorial::course::examine(&tutorial::course::CourseReference::Directory(
         concat!(env!("CARGO_MANIFEST_DIR"), "/lessons/gitops-with-werf").into(),

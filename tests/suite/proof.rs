@@ -124,6 +124,7 @@ fn weakened(lesson: &str, check: &str, weaker: &str) -> String {
 }
 
 #[test]
+#[ignore = "slow: .ci/run plays it"]
 fn weakened_checks_are_caught() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("lessons/gitops-with-werf");
