@@ -1,7 +1,7 @@
 //! What a pod answers to `kubectl exec`, asked over the API by a real kubectl and by the built-in one: both print the
 //! same, and what cannot be run is said plainly.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::kubectl::kubectl;
@@ -48,7 +48,7 @@ const COMMANDS: &[(&[&str], i32, &str, &str)] = &[
     (&["curl", "-s", "http://localhost:81/"], 7, "", ""),
 ];
 
-fn exec(program: &PathBuf, scene: &Scene, words: &[&str]) -> (i32, String, String) {
+fn exec(program: &Path, scene: &Scene, words: &[&str]) -> (i32, String, String) {
     let mut command: Command = scene.command(&program.display().to_string());
     let output = command.args(["exec", "web", "--"]).args(words).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
