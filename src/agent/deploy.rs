@@ -100,7 +100,7 @@ impl Deployment<'_> {
         let mut tracker = Tracker::new(self.cluster, self.output, deadline);
         let namespaces: BTreeSet<String> =
             operations.iter().map(|operation| self.target(operation).namespace).collect();
-        for namespace in &namespaces {
+        for namespace in namespaces.iter().filter(|namespace| !namespace.is_empty()) {
             tracker.note_pods(namespace).await;
         }
         let track_all = history.last().is_some_and(|last| last.info.status != Status::Deployed);

@@ -194,6 +194,13 @@ pub struct FilePart {
     pub location: String,
 }
 
+impl FilePart {
+    /// Whether a file that is there is changed; else it is written whole.
+    pub fn is_change(&self) -> bool {
+        self.mode != FileMode::Write
+    }
+}
+
 /// What is done with a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileMode {

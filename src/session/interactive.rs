@@ -9,7 +9,7 @@ use super::solution::Deed;
 use super::state;
 use super::verify::{Patience, Report};
 use super::{MOVED_ON, Session, history, show, solution};
-use crate::course::model::{FileMode, Hint, Part, Script};
+use crate::course::model::{FilePart, Hint, Part, Script};
 use crate::error::{Exit, Failure};
 use crate::ui::Choice;
 use crate::workspace::lock::SessionLock;
@@ -111,7 +111,7 @@ impl Session<'_> {
             commands: step.body.iter().filter(|part| matches!(part, Part::Run(_))).count(),
             ran: self.ran.as_deref() == Some(place.id()),
             files: files().count(),
-            only_changes: files().all(|file| file.mode != FileMode::Write),
+            only_changes: files().all(FilePart::is_change),
             copies: step.body.iter().any(|part| matches!(part, Part::Copy(_))),
             hints_shown: record.hints.len(),
             hints: step.hints.len(),
@@ -329,7 +329,7 @@ impl Session<'_> {
                     let file = self.variables().substitute_file(&file);
                     self.write_file(&file)?;
                     self.note(history::Deed::Wrote, &file.path);
-                    let did = if file.mode == FileMode::Write { "wrote" } else { "changed" };
+                    let did = if file.is_change() { "changed" } else { "wrote" };
                     self.host.ui.say(&format!("{did} {}", file.path));
                 }
             }
@@ -383,19 +383,18 @@ impl Session<'_> {
         let _lock = self.lock("hint")?;
         let ui = &self.host.ui;
         let solution = if self.place()?.step.checks.is_empty() { "" } else { " `tutorial solve` shows the solution." };
-        let Some(number) = show::next_hint(&hints, &failing, &self.progress.step(&id).hints) else {
-            let withheld = show::withheld(&hints, &failing, &self.progress.step(&id).hints);
-            let withheld = withheld.map(|text| format!(" {text}")).unwrap_or_default();
-            let text = format!("This step has no hint for where you are.{withheld}{solution}");
-            ui.say(&ui.conversation_style().commands(&text));
+        let shown = self.progress.step(&id).hints;
+        let tell_none = |text: &str| {
+            let withheld = show::withheld(&hints, &failing, &shown).map(|text| format!(" {text}")).unwrap_or_default();
+            ui.say(&ui.conversation_style().commands(&format!("{text}{withheld}{solution}")));
+        };
+        let Some(number) = show::next_hint(&hints, &failing, &shown) else {
+            tell_none("This step has no hint for where you are.");
             return Ok(());
         };
         self.tell_hint(&hints, number);
-        if self.progress.step(&id).hints.contains(&number) {
-            let withheld = show::withheld(&hints, &failing, &self.progress.step(&id).hints);
-            let withheld = withheld.map(|text| format!(" {text}")).unwrap_or_default();
-            let text = format!("There are no more hints for where you are.{withheld}{solution}");
-            ui.say(&ui.conversation_style().commands(&text));
+        if shown.contains(&number) {
+            tell_none("There are no more hints for where you are.");
         }
         self.progress.step_mut(&id).hints.insert(number);
         self.save()

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::state::{self, Place, StepState};
 use super::{Session, solution};
-use crate::course::model::{FileMode, Hint, Quiz, Step};
+use crate::course::model::{Hint, Quiz, Step};
 use crate::course::{self, Variables};
 use crate::markdown::{Block, Inline};
 use crate::ui::{Style, Ui, hang};
@@ -97,7 +97,7 @@ impl Session<'_> {
 /// What `tutorial run` does in a step, where it does something.
 fn what_run_does(step: &Step) -> Option<&'static str> {
     let offered = solution::offered(step);
-    let changes = |deed: &solution::Deed| matches!(deed, solution::Deed::Write(file) if file.mode == FileMode::Patch);
+    let changes = |deed: &solution::Deed| matches!(deed, solution::Deed::Write(file) if file.is_change());
     let files = offered.iter().filter(|deed| matches!(deed, solution::Deed::Write(_))).count();
     match (files, offered.len() - files) {
         (0, 0) => None,
