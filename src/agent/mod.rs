@@ -32,6 +32,7 @@ mod track;
 mod values;
 mod watch;
 
+use std::pin::Pin;
 use std::time::Instant;
 
 use arguments::Options;
@@ -115,7 +116,9 @@ pub fn main(arguments: &[String]) -> u8 {
         Err(error) => return tell(&Fault::invalid(error.to_string()), &output),
     };
     let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
-    match runtime.block_on(run(&words, &options, &output)) {
+    // As a trait object it is compiled once, and not for each way that the runtime could run it.
+    let run: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(run(&words, &options, &output));
+    match runtime.block_on(run) {
         Ok(code) => code,
         Err(fault) => tell(&fault, &output),
     }

@@ -61,7 +61,7 @@ pub fn delete(host: &Host, cluster: &Cluster, unreached: Unreached) -> Result<()
     let known = cluster.known().filter(|_| matches!(cluster, Cluster::Kind(_)));
     let contexts = known.map(|connection| existing::contexts(&[connection.kubeconfig])).unwrap_or_default();
     let line = host.ui.progress("removing the sandbox");
-    let removed = host.runtime.block_on(cluster.delete());
+    let removed = host.block_on(cluster.delete());
     line.clear();
     match removed {
         Ok(()) => {}
@@ -162,7 +162,7 @@ pub fn confirm_existing(host: &Host, options: &SandboxOptions, project: &str, ye
 /// At a terminal where Docker answers the learner has a choice; else it is the one that needs nothing.
 pub fn ask(host: &Host) -> Result<Option<Sandbox>, Failure> {
     let engine = async { tokio::time::timeout(ENGINE_TIME_MAX, engine::connect(&host.environment)).await };
-    if !matches!(host.runtime.block_on(engine), Ok(Ok(_))) {
+    if !matches!(host.block_on(engine), Ok(Ok(_))) {
         return Ok(None);
     }
     let choices = [

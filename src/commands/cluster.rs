@@ -128,7 +128,7 @@ fn start(host: &Host, arguments: &ClusterStartArgs) -> Result<Exit, Failure> {
     };
     cluster.check().map_err(|error| Failure::from(error).exit(Exit::Usage))?;
     if !was_finished && Cluster::found_in(&directory, &name, host.settings.time_factor) != cluster {
-        host.runtime.block_on(Cluster::abandon(&directory))?;
+        host.block_on(Cluster::abandon(&directory))?;
     }
     std::fs::create_dir_all(&directory)
         .map_err(|error| Failure::new(format!("{} cannot be made", directory.display())).caused_by(error))?;
@@ -145,14 +145,14 @@ fn start(host: &Host, arguments: &ClusterStartArgs) -> Result<Exit, Failure> {
 
 fn stop(host: &Host, arguments: &ClusterNameArgs) -> Result<Exit, Failure> {
     let (name, cluster) = named(host, arguments)?;
-    host.runtime.block_on(cluster.stop())?;
+    host.block_on(cluster.stop())?;
     host.ui.say(&format!("The sandbox `{name}` has ended; its data stays."));
     Ok(Exit::Done)
 }
 
 fn status(host: &Host, arguments: &ClusterNameArgs, as_json: bool) -> Result<Exit, Failure> {
     let (name, cluster) = looked_at(host, arguments)?;
-    let status = host.runtime.block_on(cluster.status());
+    let status = host.block_on(cluster.status());
     let running = matches!(status, Status::Running { .. });
     if as_json {
         let text = json!({"name": name, "kind": cluster.kind(), "running": running, "connection": cluster.known()});
@@ -189,7 +189,7 @@ fn kubeconfig(host: &Host, arguments: &ClusterNameArgs) -> Result<Exit, Failure>
 
 fn logs(host: &Host, arguments: &ClusterNameArgs) -> Result<Exit, Failure> {
     let (name, cluster) = looked_at(host, arguments)?;
-    let text = host.runtime.block_on(cluster.logs()).map_err(|error| match error {
+    let text = host.block_on(cluster.logs()).map_err(|error| match error {
         crate::cluster::ClusterError::NoLog { source, .. } => Failure::new(format!("the sandbox `{name}` has no log"))
             .caused_by(source)
             .hint("`tutorial cluster start` makes it"),

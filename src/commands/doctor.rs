@@ -9,7 +9,7 @@ use crate::session::Host;
 
 #[allow(clippy::unnecessary_wraps, reason = "as all commands")]
 pub fn run(host: &Host, arguments: &DoctorArgs) -> Result<Exit, Failure> {
-    let findings = host.runtime.block_on(doctor::examine(&surroundings(host)));
+    let findings = host.block_on(doctor::examine(&surroundings(host)));
     let ok = doctor::is_ok(&findings);
     if arguments.json {
         host.ui.line(&to_json(ok, &findings));
@@ -21,7 +21,7 @@ pub fn run(host: &Host, arguments: &DoctorArgs) -> Result<Exit, Failure> {
 
 /// Nothing of a course goes without git: where it is missing, that is said before anything else can fail by it.
 pub fn require_git(host: &Host) -> Result<(), Failure> {
-    let finding = host.runtime.block_on(doctor::git(&surroundings(host)));
+    let finding = host.block_on(doctor::git(&surroundings(host)));
     if finding.state != State::Missing {
         return Ok(());
     }

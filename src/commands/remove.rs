@@ -12,7 +12,7 @@ use crate::workspace::{WorkspaceError, locate};
 pub fn stop(host: &Host, arguments: &WorkspaceArgs) -> Result<Exit, Failure> {
     let workspace = find_workspace(host, arguments)?;
     let cluster = Cluster::found_in(&workspace.cluster(), "tutorial", host.settings.time_factor);
-    host.runtime.block_on(cluster.stop())?;
+    host.block_on(cluster.stop())?;
     host.ui
         .say(&host.ui.conversation_style().commands("The sandbox has ended. `tutorial start` goes on where you were."));
     Ok(Exit::Done)

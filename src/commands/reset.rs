@@ -22,7 +22,7 @@ pub fn reset(host: &Host, arguments: &ResetArgs) -> Result<Exit, Failure> {
         }
     }
     match arguments.what {
-        ResetTo::Step => session.reset_to(&id, &format!("the reset of step {id}"))?,
+        ResetTo::Step => session.reset_to(&id, &format!("the reset of step {id}"), &id)?,
         ResetTo::Course => session.reset_course()?,
     }
     session.write_prompt();

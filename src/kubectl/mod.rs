@@ -23,6 +23,8 @@ mod stream;
 mod system;
 mod wait;
 
+use std::pin::Pin;
+
 use error::KubectlError;
 use flags::{Arguments, Flag};
 
@@ -98,7 +100,9 @@ pub fn main(arguments: &[String]) -> u8 {
             return 1;
         }
     };
-    match runtime.block_on(run(arguments)) {
+    // As a trait object it is compiled once, and not for each way that the runtime could run it.
+    let run: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(run(arguments));
+    match runtime.block_on(run) {
         Ok(code) => code,
         Err(error) => {
             output::complain(&error.told());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use super::scripts::Scene;
 use crate::error::{Exit, Failure};
@@ -58,6 +59,13 @@ impl Host {
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
             interruptions: self.interruptions.clone(),
         })
+    }
+
+    /// Runs a future to its end. As a trait object, so that it is compiled once, and not for each way that the runtime
+    /// could run it.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let future: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(future);
+        self.runtime.block_on(future)
     }
 
     /// Where scripts of a lesson run, and what they see.

@@ -144,7 +144,7 @@ impl Session<'_> {
                 // The signal is on its way; it must find us still willing to go on.
                 let interrupted =
                     async { tokio::time::timeout(SIGNAL_TIME_MAX, self.host.interruptions.caught()).await };
-                let _ = self.host.runtime.block_on(interrupted);
+                let _ = self.host.block_on(interrupted);
                 drop(catching);
                 self.refresh();
                 self.tell_interrupted(undone.as_ref());
@@ -209,7 +209,7 @@ impl Session<'_> {
                 let id = self.progress.current.clone();
                 let question = format!("Put git and the sandbox back to the start of “{}”?", self.place()?.step.title);
                 if self.host.ui.confirm(&question, false)? {
-                    self.reset_to(&id, &format!("the reset of step {id}"))?;
+                    self.reset_to(&id, &format!("the reset of step {id}"), &id)?;
                     return Ok(Then::Show);
                 }
             }
@@ -314,9 +314,9 @@ impl Session<'_> {
         let environment = self.ready_environment()?;
         let deeds = solution::offered(self.place()?.step);
         if self.would_overwrite(&deeds) {
-            let what = format!("what step {} offers", self.progress.current);
+            let id = self.progress.current.clone();
             let _lock = self.lock("run")?;
-            self.keep_for_undo(&what)?;
+            self.keep_for_undo(&format!("what step {id} offers"), &id)?;
         }
         let mut all_well = true;
         for (index, deed) in deeds.into_iter().enumerate() {

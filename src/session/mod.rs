@@ -173,7 +173,7 @@ impl<'h> Session<'h> {
         // The embedded sandbox does not build images, so the real werf could not work with it.
         let is_usable = || {
             let (environment, program) = (&self.host.environment, &self.host.program);
-            self.host.runtime.block_on(doctor::is_werf_usable(environment, program))
+            self.host.block_on(doctor::is_werf_usable(environment, program))
         };
         let has_werf = self.progress.sandbox != "embedded" && is_installed("werf") && is_usable();
         let ours = [("tutorial", true), ("werf", !has_werf), ("kubectl", !is_installed("kubectl"))];
@@ -311,7 +311,7 @@ fn bind(
     let (asked, options) = (asked.clone(), beginning.options.clone());
     let wanted = Progress { sandbox: asked, sandbox_options: options, ..progress.clone() };
     sandbox::cluster_of(host, course, workspace, &wanted).check()?;
-    host.runtime.block_on(Cluster::abandon(&directory))?;
+    host.block_on(Cluster::abandon(&directory))?;
     *progress = wanted;
     Ok(true)
 }

@@ -101,7 +101,7 @@ impl Session<'_> {
         self.prepare()?;
         let id = self.progress.current.clone();
         let _lock = self.lock_at(&id, "solve")?;
-        self.keep_for_undo(&format!("the solution of step {id}"))?;
+        self.keep_for_undo(&format!("the solution of step {id}"), &id)?;
         let words = format!("interrupted in the solution of step `{id}`; `tutorial undo` takes it back");
         let _words = self.host.interruptions.last_words(words);
         self.apply(&id, narrator)?;
@@ -113,9 +113,10 @@ impl Session<'_> {
     pub fn skip(&mut self, narrator: &mut dyn Narrator) -> Result<Advance, Failure> {
         self.prepare()?;
         let id = self.progress.current.clone();
+        let next = state::after(&self.course, &id).map(|place| place.id().to_owned());
         {
             let _lock = self.lock_at(&id, "skip")?;
-            self.keep_for_undo(&format!("the skip of step {id}"))?;
+            self.keep_for_undo(&format!("the skip of step {id}"), next.as_ref().unwrap_or(&id))?;
         }
         let words = format!(
             "interrupted at step `{id}`; `tutorial undo` takes it back, `tutorial skip` does it from the step's start"
@@ -123,7 +124,7 @@ impl Session<'_> {
         let _words = self.host.interruptions.last_words(words);
         self.play_current(narrator)?;
         self.leave_by_solution(&id)?;
-        match state::after(&self.course, &id).map(|place| place.id().to_owned()) {
+        match next {
             Some(next) => self.enter(&next).map(|()| Advance::Entered),
             None => Ok(Advance::Finished),
         }
@@ -136,9 +137,9 @@ impl Session<'_> {
         let what = format!("the move to step {target}");
         if from == self.progress.current && from != target {
             let _lock = self.lock("goto")?;
-            self.keep_for_undo(&what)?;
+            self.keep_for_undo(&what, target)?;
         } else {
-            self.reset_to(&from, &what)?;
+            self.reset_to(&from, &what, target)?;
         }
         match self.play_until(target, narrator) {
             // What the learner made passes, but the steps behind it cannot build on it: then from that step's start.
@@ -257,7 +258,7 @@ impl Session<'_> {
     /// Back to the start of the course: what was done counts no more, and can be taken back as one.
     pub fn reset_course(&mut self) -> Result<(), Failure> {
         let first = state::places(&self.course).next().map(|place| place.id().to_owned()).unwrap_or_default();
-        self.reset_to(&first, "the reset of the course")?;
+        self.reset_to(&first, "the reset of the course", &first)?;
         let _lock = self.lock("reset")?;
         self.progress.steps.retain(|id, _| *id == first);
         let record = self.progress.step_mut(&first);

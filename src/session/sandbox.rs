@@ -81,7 +81,7 @@ impl Sandbox {
         if let Some(connection) = &self.connection {
             let is_trusted = !matches!(self.cluster, Cluster::Embedded(_))
                 && self.answered.is_some_and(|answered| answered.elapsed() < TRUSTED_FOR);
-            if is_trusted || matches!(host.runtime.block_on(self.cluster.status()), Status::Running { .. }) {
+            if is_trusted || matches!(host.block_on(self.cluster.status()), Status::Running { .. }) {
                 let connection = connection.clone();
                 self.answered.get_or_insert_with(Instant::now);
                 if !is_trusted {
@@ -98,7 +98,7 @@ impl Sandbox {
         };
         let line = (!provisioning.is_finished()).then(|| host.ui.progress(&self.phase_now()));
         let outcome = loop {
-            let waited = host.runtime.block_on(async { tokio::time::timeout(LOOK, &mut provisioning).await });
+            let waited = host.block_on(async { tokio::time::timeout(LOOK, &mut provisioning).await });
             match (waited, &line) {
                 (Ok(outcome), _) => break outcome,
                 (Err(_), _) if host.interruptions.was_caught() => {

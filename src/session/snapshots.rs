@@ -30,7 +30,7 @@ impl Session<'_> {
     /// Asks the sandbox for something; one that ended a moment ago is brought up and asked again.
     fn ask_sandbox(&mut self, ask: &impl AsyncFn(&Cluster) -> Result<(), ClusterError>) -> Result<(), Failure> {
         let cluster = self.sandbox.cluster().clone();
-        let ask = || self.host.runtime.block_on(ask(&cluster));
+        let ask = || self.host.block_on(ask(&cluster));
         if ask().is_ok() {
             return Ok(());
         }
@@ -39,11 +39,12 @@ impl Session<'_> {
         Ok(ask()?)
     }
 
-    /// Keeps what is there so that `undo` finds it; `what` is what will be done now.
-    pub fn keep_for_undo(&mut self, what: &str) -> Result<(), Failure> {
+    /// Keeps what is there so that `undo` finds it; `what` is what will be done now, and leads to a step.
+    pub fn keep_for_undo(&mut self, what: &str, leads_to: &str) -> Result<(), Failure> {
         let name = self.unused_name("undo");
         self.keep(&name, Durability::Power)?;
-        self.progress.undo.push(UndoPoint { snapshot: name, what: what.to_owned(), at: Host::now() });
+        let point = UndoPoint { snapshot: name, what: what.to_owned(), leads_to: leads_to.to_owned(), at: Host::now() };
+        self.progress.undo.push(point);
         let store = SnapshotStore::of(&self.workspace);
         while self.progress.undo.len() > UNDO_POINTS_MAX {
             store.remove(&self.progress.undo.remove(0).snapshot)?;
@@ -96,15 +97,15 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Back to the start of a step, after what is there has been kept.
-    pub fn reset_to(&mut self, id: &str, what: &str) -> Result<(), Failure> {
+    /// Back to the start of a step, after what is there has been kept; this is all of, or begins, what leads to a step.
+    pub fn reset_to(&mut self, id: &str, what: &str, leads_to: &str) -> Result<(), Failure> {
         self.ready()?;
         let _lock = self.lock(what)?;
         let name = of_step(id);
         if !SnapshotStore::of(&self.workspace).exists(&name) {
             return Err(WorkspaceError::NoSnapshot { name }.into());
         }
-        self.keep_for_undo(what)?;
+        self.keep_for_undo(what, leads_to)?;
         self.clean_up();
         let mut progress = self.progress.clone();
         state::rewind(&self.course, &mut progress, id);
@@ -130,7 +131,7 @@ impl Session<'_> {
             return Err(Failure::new("there is nothing to take back")
                 .hint("`undo` takes back a reset, solve, skip or goto; your own commits are in `git reflog`"));
         };
-        let redo = UndoPoint { snapshot: self.unused_name("redo"), what: point.what.clone(), at: Host::now() };
+        let redo = UndoPoint { snapshot: self.unused_name("redo"), at: Host::now(), ..point.clone() };
         self.keep(&redo.snapshot, Durability::Power)?;
         let before = self.progress.clone();
         let mut progress = self.progress_at(&point.snapshot).unwrap_or_else(|| before.clone());
@@ -151,11 +152,8 @@ impl Session<'_> {
     /// since the learner's own work of the steps between would go with it.
     pub fn undo_belongs_here(&self) -> bool {
         let (Some(point), current) = (self.progress.undo.last(), self.progress.current.as_str()) else { return false };
-        let was_at = self.progress_at(&point.snapshot).map_or_else(|| current.to_owned(), |progress| progress.current);
-        let led_here = || state::after(&self.course, &was_at).is_some_and(|place| place.id() == current);
-        was_at == current
-            || point.what.ends_with(&format!("step {current}"))
-            || (led_here() && point.what.contains("skip"))
+        point.leads_to == current
+            || self.progress_at(&point.snapshot).is_none_or(|progress| progress.current == current)
     }
 
     /// Takes back the last undo.
@@ -165,7 +163,7 @@ impl Session<'_> {
         let Some(point) = self.progress.redo.clone() else {
             return Err(Failure::new("there is no undo to take back").hint("`tutorial undo` comes first"));
         };
-        let undo = UndoPoint { snapshot: self.unused_name("undo"), what: point.what.clone(), at: Host::now() };
+        let undo = UndoPoint { snapshot: self.unused_name("undo"), at: Host::now(), ..point.clone() };
         self.keep(&undo.snapshot, Durability::Power)?;
         let mut progress = self.progress_at(&point.snapshot).unwrap_or_else(|| self.progress.clone());
         progress.undo.clone_from(&self.progress.undo);

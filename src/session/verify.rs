@@ -146,7 +146,7 @@ impl Session<'_> {
             }
             show(&format!("checking: {}", check.name));
             let told = |waiting: Waiting<'_>| show(&waiting_line(&check.name, waiting));
-            let verdict = self.host.runtime.block_on(async {
+            let verdict = self.host.block_on(async {
                 tokio::select! {
                     verdict = checks::observe(&check, &context, &told) => Ok(verdict),
                     () = self.host.interruptions.caught() => Err(Failure::new("").exit(Exit::Interrupted)),

@@ -116,6 +116,9 @@ pub struct UndoPoint {
     pub snapshot: String,
     /// What was done after it: `reset of step first-commit`.
     pub what: String,
+    /// The step that it led to: there, and at the step that it was done at, taking it back is offered.
+    #[serde(default)]
+    pub leads_to: String,
     /// Seconds since 1970.
     pub at: i64,
 }

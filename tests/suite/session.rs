@@ -204,7 +204,14 @@ fn goto_solve_break_verify() {
 #[test]
 fn reset_and_undo() {
     let home = begun();
+    // The step where the menu offers to take back what was done last, besides the one that it was done at.
+    let leads_to = || {
+        let progress = std::fs::read(home.workspace("small").join(".tutorial/progress.json")).unwrap();
+        let progress: serde_json::Value = serde_json::from_slice(&progress).unwrap();
+        progress["undo"].as_array().unwrap().last().unwrap()["leads_to"].as_str().unwrap().to_owned()
+    };
     home.tutorial(&["goto", "second"]).expect(0);
+    assert_eq!(leads_to(), "second");
     home.sh("small", "app", "echo work > work; git add work; git commit -m Work; echo more > more").expect(0);
     let refused = home.tutorial(&["reset"]).expect(2);
     assert!(refused.stderr.contains("--yes"), "{refused:?}");
@@ -213,6 +220,7 @@ fn reset_and_undo() {
     home.tutorial(&["reset", "--yes"]).expect(0);
     let start = listing();
     assert_eq!(start, "notes\nFirst\n");
+    assert_eq!(leads_to(), "second");
     home.tutorial(&["undo"]).expect(0);
     assert_eq!(listing(), work);
     home.tutorial(&["undo", "--redo"]).expect(0);
@@ -220,11 +228,13 @@ fn reset_and_undo() {
     home.tutorial(&["undo"]).expect(0);
     home.tutorial(&["skip"]).expect(0);
     assert_eq!(current(&home).split(' ').nth(3), Some("second:skipped"));
+    assert_eq!(leads_to(), "back");
     home.tutorial(&["undo"]).expect(0);
     assert_eq!(listing(), work);
     home.tutorial(&["reset", "course", "--yes"]).expect(0);
     assert_eq!(current(&home), "read:current file:todo commit:todo second:todo back:todo");
     assert_eq!(home.sh("small", "app", "ls -A").expect(0).stdout, "");
+    assert_eq!(leads_to(), "read");
     home.tutorial(&["undo"]).expect(0);
     assert_eq!(listing(), work);
     home.tutorial(&["undo"]).expect(0);

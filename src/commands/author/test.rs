@@ -160,7 +160,7 @@ fn play(host: &Host, directory: &Path, beginning: &Beginning, share: Share, word
         let played = session.prove(share, |findings| {
             let _ = words.send(Word::Found(findings));
         });
-        let removed = own.runtime.block_on(session.sandbox.cluster().delete());
+        let removed = own.block_on(session.sandbox.cluster().delete());
         played.and(removed.map_err(Failure::from))
     })();
     if let Err(failure) = outcome {
@@ -261,7 +261,7 @@ fn remove_leftovers(host: &Host) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if owner(&name).is_some_and(|owner| !is_running(owner)) {
             for directory in clusters(&entry.path()) {
-                let _ = host.runtime.block_on(Cluster::found_in(&directory, &name, 1.0).delete());
+                let _ = host.block_on(Cluster::found_in(&directory, &name, 1.0).delete());
             }
             let _ = std::fs::remove_dir_all::<PathBuf>(entry.path());
         }

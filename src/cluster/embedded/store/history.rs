@@ -60,7 +60,13 @@ impl History {
         if revision < self.floor {
             return None;
         }
-        let start = self.events.partition_point(|event| event.entry.revision <= revision);
+        // Nearly every reader has seen all but the last one or two.
+        let is_seen = |event: &Event| event.entry.revision <= revision;
+        let unseen = self.events.iter().rev().take(2).take_while(|event| !is_seen(event)).count();
+        let start = match unseen {
+            0 | 1 => self.events.len() - unseen,
+            _ => self.events.partition_point(is_seen),
+        };
         Some(self.events.range(start..))
     }
 
